@@ -1,0 +1,1 @@
+"""Canonical records and business rules: pydantic and the standard library, no more."""

@@ -1,0 +1,72 @@
+"""What every canonical record has in common."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import Annotated, Any, ClassVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+_TAG = re.compile(r"</?[A-Za-z][^>]*>|&(?:[a-z]{2,8}|#\d{1,6});")
+
+
+def _one_line(value: Any) -> Any:
+    """White space folded, Unicode composed (NFC); anything that is not text is left to pydantic."""
+    return unicodedata.normalize("NFC", " ".join(value.split())) if isinstance(value, str) else value
+
+
+def _plain(value: str) -> str:
+    if any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") for c in value):
+        raise ValueError("holds control characters or broken Unicode")
+    if _TAG.search(value):
+        raise ValueError("holds HTML where plain text belongs")
+    return value
+
+
+PlainText = Annotated[str, BeforeValidator(_one_line), AfterValidator(_plain), Field(max_length=255)]
+"""One line of text for people: no mark-up, no control characters, at most 255 characters."""
+
+FilledText = Annotated[PlainText, Field(min_length=1)]
+"""PlainText that says something."""
+
+Need = tuple[str, str]
+"""A link that must exist before a record can be written: (flow, key)."""
+
+
+class Value(BaseModel):
+    """An immutable part of a record. Unknown fields are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+class Record(Value):
+    """One unit of a flow: an account, a variant, a level, an order.
+
+    ``COLUMNS`` names the typed columns (name -> SQL type) on which the quality gate looks at a
+    staged batch; ``columns()`` gives their values. ``parts`` are the source's own ids of everything
+    the record was put together from: when one of them is gone, the record is read again.
+    """
+
+    COLUMNS: ClassVar[dict[str, str]] = {}
+
+    parts: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The natural key, the same in every system."""
+        raise NotImplementedError
+
+    @property
+    def needs(self) -> frozenset[Need]:
+        """Links without which this record is too early."""
+        return frozenset()
+
+    @property
+    def gone(self) -> bool:
+        """True when the source has withdrawn this record, which it still knows."""
+        return False
+
+    def columns(self) -> tuple[Any, ...]:
+        """Values of ``COLUMNS``, in that order."""
+        return ()

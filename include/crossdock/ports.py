@@ -1,0 +1,157 @@
+"""What Crossdock asks of an ERP and of a storefront.
+
+A connector is an object with one attribute per domain it serves (``customers``, later ``items``,
+...); each is a Source, a Target or both. Only canonical records cross this line: a source's bytes
+are opaque to everybody but the source itself, so are a target's payloads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from crossdock.domain.customer import Account
+from crossdock.domain.record import Record
+from crossdock.errors import Reject
+
+R_co = TypeVar("R_co", bound=Record, covariant=True)
+R_contra = TypeVar("R_contra", bound=Record, contravariant=True)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Half-open: ``since <= changed < until``, both UTC. ``since`` None: from the beginning."""
+
+    since: datetime | None
+    until: datetime
+
+
+class Row(NamedTuple):
+    """One record as the source sent it. ``key`` is "" where the source's row has none."""
+
+    key: str
+    source_id: str
+    raw: bytes
+
+
+class Source(Protocol[R_co]):
+    """A side from which records are read."""
+
+    @property
+    def name(self) -> str:
+        """The system's name for messages: ``Tryton``."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same row would be read differently (fields, mapping)."""
+
+    def now(self) -> datetime:
+        """The source's own clock, UTC. Raises Retry when it is away, Stop when it refuses us."""
+
+    def changed(self, window: Window) -> Iterator[Sequence[Row]]:
+        """Every row that changed in the window, page by page, withdrawn ones included.
+
+        A row may come twice and may have changed before the window. Raises Retry or Stop.
+        """
+
+    def read(self, keys: Collection[str]) -> Iterator[Sequence[Row]]:
+        """Exactly these rows, as they are now. A key the source no longer has gives no row."""
+
+    def parts(self) -> Iterator[Sequence[str]]:
+        """The ids of all that records are put together from (``Record.parts``), ids only."""
+
+    def parse(self, raw: bytes) -> R_co:
+        """The canonical record. Raises Reject, or pydantic's ValidationError, for a bad row."""
+
+
+Op = Literal["create", "update", "remove"]
+
+
+class Put(NamedTuple):
+    """One thing to be written. ``fingerprint`` is kept by targets that can, for ``find``."""
+
+    key: str
+    op: Op
+    target_id: str | None
+    payload: bytes
+    fingerprint: str
+
+
+class Outcome(NamedTuple):
+    """What became of one Put: the target's id, or why it was refused. ``note`` is for people."""
+
+    key: str
+    target_id: str | None
+    refused: Reject | None = None
+    note: str | None = None
+
+
+class Found(NamedTuple):
+    """A record the target has. ``fingerprint`` None: not kept, or not written by us."""
+
+    target_id: str
+    fingerprint: str | None
+
+
+class Target(Protocol[R_contra]):
+    """A side to which records are written."""
+
+    @property
+    def name(self) -> str:
+        """The system's name for messages: ``Medusa``."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same record would be written differently."""
+
+    @property
+    def batch(self) -> int:
+        """How many records one call likes best."""
+
+    def fingerprint(self) -> str:
+        """Which system this is (host, database, shop id): what a write approval is given for."""
+
+    def payload(self, record: R_contra) -> bytes:
+        """What ``put`` will be given for this record. Pure. Raises Reject if it cannot be said."""
+
+    def put(self, batch: Sequence[Put]) -> Iterable[Outcome]:
+        """Write the batch; doing it twice leaves the same as doing it once.
+
+        One Outcome per Put, in any order. ``remove`` withdraws (unpublish, leave the group), it
+        never deletes. Raises Reject when the batch is refused as a whole and nothing was kept,
+        Retry when nothing was sent, AnswerLost when something may have been carried out.
+        """
+
+    def find(self, keys: Collection[str]) -> dict[str, Found]:
+        """Which of these records the target has, by natural key."""
+
+    def keys(self) -> Iterator[Sequence[str]]:
+        """The natural keys of all records of this kind that the target has."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A storefront login that says it belongs to an account, which the ERP has not said.
+
+    ``login`` is the storefront's id, ``evidence`` what it offers (``company name``, ``tax id``,
+    ``metadata``, ``e-mail domain``), ``accounts`` the numbers it may mean. For a person to judge.
+    """
+
+    login: str
+    email: str
+    evidence: str
+    value: str
+
+
+@runtime_checkable
+class Claims(Protocol):
+    """A storefront that can list the logins that want an account."""
+
+    def claims(self) -> Iterator[Sequence[Claim]]:
+        """Every login without an account that offers evidence for one."""
+
+
+CustomerSource = Source[Account]
+CustomerTarget = Target[Account]

@@ -1,0 +1,84 @@
+"""A server process of the sandbox: started in a session of its own, watched, stopped as a group."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sandbox.place import HOST
+
+
+class SandboxError(Exception):
+    """Something the person at the keyboard has to put right: one clear sentence."""
+
+
+def free_port() -> int:
+    """A port nobody listens on at this moment (for tests; the demo has fixed ones)."""
+    with socket.socket() as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(url: str) -> bool:
+    """True once a GET of the URL is answered with less than 500."""
+    try:
+        with urllib.request.urlopen(url, timeout=2) as response:
+            return bool(response.status < 500)
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except OSError:
+        return False
+
+
+@dataclass
+class Service:
+    """How to run one server, and how to know that it is ready."""
+
+    name: str
+    argv: list[str]
+    log: Path
+    ready: Callable[[], bool]
+    cwd: Path | None = None
+    env: dict[str, str] = field(default_factory=dict)
+    process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> Service:
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.cwd,
+                env={**os.environ, **self.env}, start_new_session=True,
+            )  # fmt: skip
+        return self
+
+    def wait(self, seconds: float = 120) -> Service:
+        """Until it is ready. Raises SandboxError with the end of its log when it dies or takes too long."""
+        deadline = time.monotonic() + seconds
+        while not self.ready():
+            if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
+                tail = self.log.read_text(errors="replace")[-1500:]
+                self.stop()
+                raise SandboxError(f"{self.name} did not come up within {seconds:.0f} s; the end of {self.log}:\n{tail}")
+            time.sleep(0.1)
+        return self
+
+    def stop(self, grace: float = 15) -> None:
+        """Terminate the whole process group; kill what is left after ``grace`` seconds."""
+        if self.process is None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            try:
+                os.killpg(self.process.pid, number)
+                self.process.wait(grace)
+            except (ProcessLookupError, subprocess.TimeoutExpired):
+                continue
+            break
+        self.process = None
