@@ -66,7 +66,9 @@ class Service:
             if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
                 tail = self.log.read_text(errors="replace")[-1500:]
                 self.stop()
-                raise SandboxError(f"{self.name} did not come up within {seconds:.0f} s; the end of {self.log}:\n{tail}")
+                raise SandboxError(
+                    f"{self.name} did not come up within {seconds:.0f} s; the end of {self.log}:\n{tail}"
+                )
             time.sleep(0.1)
         return self
 
@@ -82,3 +84,14 @@ class Service:
                 continue
             break
         self.process = None
+
+
+def command_line(pid: int) -> str:
+    """The command line of a living process, "" if there is none: a bare pid may have a new owner."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except FileNotFoundError:
+        if Path("/proc/self").exists():
+            return ""
+    shown = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return shown.stdout.strip()
