@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterator
 
 import pytest
+
 from sandbox.place import ROOT
 from sandbox.postgres import Cluster
 from sandbox.service import command_line, free_port
