@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
 import socket
 import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,7 +56,7 @@ class Service:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.cwd,
-                env={**os.environ, **self.env}, start_new_session=True,
+                env={**inherited(), **self.env}, start_new_session=True,
             )  # fmt: skip
         return self
 
@@ -84,6 +85,24 @@ class Service:
                 continue
             break
         self.process = None
+
+
+def run(argv: Sequence[str | Path], log: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
+    """Run a program to its end. Raises SandboxError with the end of its log when it fails."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        done = subprocess.run(
+            argv, stdin=subprocess.DEVNULL, stdout=out, stderr=subprocess.STDOUT, cwd=cwd,
+            env={**inherited(), **(env or {})}, check=False,
+        )  # fmt: skip
+    if done.returncode:
+        tail = log.read_text(errors="replace")[-1500:]
+        raise SandboxError(f"`{shlex.join(map(str, argv))}` failed; the end of {log}:\n{tail}")
+
+
+def inherited() -> dict[str, str]:
+    """Our own environment without the settings of another Airflow or Python, which would mix with ours."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
 
 
 def command_line(pid: int) -> str:
