@@ -17,9 +17,10 @@ def _one_line(value: Any) -> Any:
 
 
 def _plain(value: str) -> str:
-    if any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") for c in value):
+    # isprintable() and the look for "<" and "&" come first because they are fast and nearly always settle it
+    if not value.isprintable() and any(unicodedata.category(c) in ("Cc", "Cs", "Co", "Cn") for c in value):
         raise ValueError("holds control characters or broken Unicode")
-    if _TAG.search(value):
+    if ("<" in value or "&" in value) and _TAG.search(value):
         raise ValueError("holds HTML where plain text belongs")
     return value
 

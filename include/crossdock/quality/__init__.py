@@ -1,0 +1,1 @@
+"""Data quality: Great Expectations on the staged batch, by SQL push-down."""

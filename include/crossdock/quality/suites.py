@@ -1,0 +1,91 @@
+"""One suite per flow, in Great Expectations' own expectations.
+
+``severity="critical"``: the batch as a whole looks wrong, the run stops before the first write.
+``severity="warning"`` with ``meta`` from ``rows()``: the rows that fail go to quarantine, the others
+go on. ``severity="warning"`` without it: reported, nothing else. Gates on a batch of changes are
+absolute; shares make sense only from ``SHARES_FROM`` rows on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import great_expectations.expectations as gxe
+
+SHARES_FROM = 50
+
+
+def rows(code: str, reason: str, remedy: str) -> dict[str, str]:
+    """Failing rows go to quarantine under this code, with these words for the person who looks."""
+    return {"code": code, "reason": reason, "remedy": remedy}
+
+
+def says(text: str) -> dict[str, str]:
+    """What the operator reads when this expectation fails."""
+    return {"says": text}
+
+
+def customers(count: int) -> list[Any]:
+    """Accounts: numbered, named, of a believable size, and most of them open."""
+    expectations = [
+        gxe.ExpectColumnValuesToNotBeNull(
+            column="number", severity="critical", meta=says("there are accounts without a number")
+        ),
+        gxe.ExpectColumnValuesToBeUnique(
+            column="number", severity="critical", meta=says("account numbers are not unique")
+        ),
+        gxe.ExpectColumnValueLengthsToBeBetween(
+            column="name",
+            min_value=2,
+            severity="warning",
+            meta=rows(
+                "name_too_short",
+                "The account's name has fewer than two letters.",
+                "Give the account its name in the ERP.",
+            ),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="buyers",
+            max_value=500,
+            severity="warning",
+            meta=rows(
+                "too_many_buyers",
+                "The account has more than 500 buyers.",
+                "Look whether contacts of several accounts were merged into one in the ERP.",
+            ),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="terms_days",
+            max_value=365,
+            severity="warning",
+            meta=says("there are payment terms of more than a year"),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="unplaced_addresses",
+            max_value=0,
+            severity="warning",
+            meta=says("there are addresses without a country: the shop cannot ship to them"),
+        ),
+    ]
+    if count >= SHARES_FROM:
+        expectations += [
+            gxe.ExpectColumnValuesToBeInSet(
+                column="active",
+                value_set=[True],
+                mostly=0.5,
+                severity="critical",
+                meta=says("more than half of the accounts that changed were archived at once"),
+            ),
+            gxe.ExpectColumnValuesToBeInSet(
+                column="blocked",
+                value_set=[False],
+                mostly=0.5,
+                severity="critical",
+                meta=says("more than half of the accounts that changed were blocked at once"),
+            ),
+        ]
+    return expectations
+
+
+SUITES: dict[str, Callable[[int], list[Any]]] = {"customers": customers}

@@ -1,0 +1,1 @@
+"""The store: PostgreSQL, schema ``crossdock``. Airflow's own metadata database is never touched."""

@@ -1,0 +1,1 @@
+"""The engine, pure: it knows ports and canonical records, no system, no SQL and no Airflow."""

@@ -1,0 +1,43 @@
+"""What is particular about one flow."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Literal
+
+from crossdock.domain.record import Record
+
+Side = Literal["erp", "storefront"]
+
+
+@dataclass(frozen=True)
+class Brake:
+    """When a batch is abnormal: losses (``Flow.losses``) beyond both limits are held for a person.
+
+    ``share`` is a share of the records the ledger knows as live.
+    """
+
+    at_least: int = 10
+    share: float = 0.2
+
+
+@dataclass(frozen=True)
+class Flow:
+    """One kind of record on its way from one side to the other.
+
+    ``name`` is also the DAG, the suite and the connectors' attribute. ``unit`` is what the run's
+    books count. ``losses`` names staged boolean columns that take something away from a shopper;
+    ``totals`` names staged columns that are summed beside the counts. ``overlap`` is re-read in
+    every run: commits become visible late, clocks differ.
+    """
+
+    name: str
+    unit: str
+    record: type[Record]
+    source: Side
+    target: Side
+    losses: tuple[str, ...] = ()
+    totals: tuple[str, ...] = ()
+    brake: Brake = Brake()
+    overlap: timedelta = timedelta(minutes=5)

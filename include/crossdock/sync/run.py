@@ -1,0 +1,230 @@
+"""One run of one flow: its parts, and what it asks of the store and the quality gate."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, Protocol
+from uuid import UUID
+
+from crossdock.ports import Claim, Op, Outcome, Put, Row, Source, Target
+from crossdock.sync.accounting import Books
+from crossdock.sync.flow import Flow
+
+Mode = Literal["apply", "plan"]
+Step = Literal["opened", "extracted", "validated", "transformed", "loaded", "settled"]
+Stage = Literal["extract", "validate", "transform", "load"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a person asked of a run when he triggered it.
+
+    ``keys``: just these records, the watermark stays where it is. ``force``: write them even if
+    unchanged, past the brake. ``full``: read everything. ``plan``: the id of a saved plan whose
+    actions, and no others, are to be applied.
+    """
+
+    mode: Mode = "apply"
+    full: bool = False
+    keys: tuple[str, ...] = ()
+    force: bool = False
+    plan: int | None = None
+
+
+class Changed(NamedTuple):
+    """A staged row that the ledger does not know in this version; the bytes lie in the spool."""
+
+    key: str
+    source_id: str
+    raw_hash: UUID
+    offset: int
+    length: int
+
+
+class Staged(NamedTuple):
+    """A canonical record on the wide stage. ``columns`` are the values of its typed columns."""
+
+    key: str
+    source_id: str
+    raw_hash: UUID
+    canon_hash: UUID
+    gone: bool
+    needs: list[str]
+    parts: list[str]
+    payload: str
+    columns: tuple[Any, ...]
+
+
+class Decided(NamedTuple):
+    """A staged record that is to be written. ``payload`` None: it vanished from the source."""
+
+    key: str
+    op: Op
+    source_id: str
+    target_id: str | None
+    canon_hash: UUID
+    payload: str | None
+
+
+class Refusal(NamedTuple):
+    """A record that goes to quarantine: what is wrong, and what a person does about it."""
+
+    key: str
+    source_id: str
+    code: str
+    reason: str
+    remedy: str
+    payload: str
+    raw_hash: UUID | None
+
+
+class RowFailure(NamedTuple):
+    """An expectation that some rows do not meet. ``query`` selects their keys, all of them."""
+
+    code: str
+    reason: str
+    remedy: str
+    query: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the quality gate says of a staged batch: ``critical`` texts stop the run."""
+
+    critical: tuple[str, ...] = ()
+    rows: tuple[RowFailure, ...] = ()
+    results: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Gate(Protocol):
+    """Runs the flow's suite on a relation of the store."""
+
+    def check(self, suite: str, relation: str, count: int) -> Verdict:
+        """``relation`` is schema.name; ``count`` its rows. Must not be called for an empty batch."""
+
+
+class Store(Protocol):
+    """Where a run keeps its data. Every method is one transaction unless it says otherwise."""
+
+    # ---- the run and its lease
+    def open(self, run: Run) -> bool:
+        """Take the lease and begin (or begin anew) this run; False if another run holds it."""
+
+    def resume(self, run: Run) -> None:
+        """Fill in id, mode, step, window and books, and renew the lease. Stop if it was lost."""
+
+    def save(self, run: Run, step: Step) -> None:
+        """Keep books, mode, window and the step just completed."""
+
+    def finish(self, run: Run, state: str, message: str) -> bool:
+        """Close the run, drop its stages, give the lease back. True if a hint came meanwhile."""
+
+    def incidents(self, run: Run, message: str) -> int:
+        """How many runs before this one, without a break, failed in the same window with this message."""
+
+    # ---- extract
+    def watermark(self, run: Run) -> datetime | None: ...
+    def advance_watermark(self, run: Run) -> None: ...
+    def unconfirmed(self, run: Run) -> Sequence[Put]:
+        """Outbox rows of earlier runs of which nobody knows whether they were carried out."""
+
+    def adopt(self, run: Run, done: Mapping[str, str], superseded: Collection[str]) -> None:
+        """Close them: done (key -> target id) or superseded; merge what is done into the ledger."""
+
+    def stage_rows(
+        self, run: Run, rows: Iterable[Sequence[Row]], origin: Literal["w", "t"], version: str
+    ) -> Iterator[bytes]:
+        """COPY (key, source id, hash, place) to the narrow stage; yields each page's bytes for the spool."""
+
+    def stage_parts(self, run: Run, parts: Iterable[Sequence[str]]) -> None: ...
+    def compare(self, run: Run, reread: Collection[str]) -> set[str]:
+        """Join what was read with the ledger. Returns the keys to be read by name: parked, held and
+
+        replayed ones, those asked for, those that miss a part and those that changed their owner.
+        """
+
+    def sort_out(self, run: Run, asked: Collection[str]) -> Collection[str]:
+        """Count into the books, drop repeated rows, quarantine keys with two owners, find the vanished."""
+
+    def changed(self, run: Run) -> Iterator[Sequence[Changed]]: ...
+    def stage_records(self, run: Run, records: Sequence[Staged]) -> None:
+        """COPY to the wide stage."""
+
+    def close_stage(self, run: Run, vanished: Collection[str]) -> None:
+        """Mark what the target was told already as unchanged; stage what is gone from the source."""
+
+    def quarantine(self, run: Run, stage: Stage, refusals: Sequence[Refusal]) -> None: ...
+    def staged(self, run: Run) -> int:
+        """Rows on the wide stage; 0 also when a database crash has emptied it."""
+
+    def open_rows(self, run: Run) -> int:
+        """Staged rows that are neither unchanged nor quarantined."""
+
+    # ---- validate
+    def relation(self, run: Run) -> str:
+        """The open rows, for the gate: schema.name."""
+
+    def save_quality(self, run: Run, verdict: Verdict) -> None: ...
+    def quarantine_rows(self, run: Run, failure: RowFailure) -> None: ...
+
+    # ---- transform
+    def first_run(self, run: Run) -> bool:
+        """True while the ledger knows nothing of this flow."""
+
+    def staged_keys(self, run: Run) -> Iterator[Sequence[str]]: ...
+    def set_target_ids(self, run: Run, found: Mapping[str, str]) -> None: ...
+    def decide(self, run: Run) -> None:
+        """create, update, remove, unchanged, wait, hold, skip or quarantined, for every open row."""
+
+    def decided(self, run: Run) -> Iterator[Sequence[Decided]]: ...
+    def to_outbox(self, run: Run, payloads: Sequence[tuple[str, bytes]]) -> None: ...
+    def count_decisions(self, run: Run) -> None: ...
+    def take_over_plan(self, run: Run) -> int: ...
+
+    # ---- load
+    def sent(self, run: Run) -> Sequence[Put]:
+        """This run's own rows that were sent before the task was killed, unconfirmed."""
+
+    def require_writable(self, run: Run, fingerprint: str) -> None: ...
+    def next_batch(self, run: Run, size: int) -> Sequence[Put]:
+        """The next pending rows, marked as sent."""
+
+    def confirm(self, run: Run, outcomes: Sequence[Outcome]) -> None:
+        """Keep what became of them and renew the lease; refusals go to quarantine."""
+
+    # ---- settle
+    def merge(self, run: Run) -> None:
+        """What is done into the ledger; close what this run made obsolete; count into the books."""
+
+    # ---- review
+    def review(self, run: Run, claims: Iterable[Sequence[Claim]]) -> int:
+        """Keep the open proposals of this pair; returns how many there are."""
+
+
+@dataclass
+class Run:
+    """Everything the steps need. ``airflow_run`` identifies it across tasks and retries."""
+
+    pair: str
+    flow: Flow
+    airflow_run: str
+    source: Source[Any]
+    target: Target[Any]
+    store: Store
+    gate: Gate
+    request: Request = field(default_factory=Request)
+    scope: str = "*"
+
+    id: int = 0
+    mode: Mode = "apply"
+    step: Step = "opened"
+    since: datetime | None = None
+    until: datetime | None = None
+    message: str = ""
+    books: Books = field(default_factory=Books)
+    totals: dict[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.flow.name} ({self.pair})"

@@ -1,0 +1,381 @@
+"""The five steps of a run: extract, validate, transform, load, settle.
+
+Each is called once per task, finds its run by name, and leaves all it did in the store: a killed
+task is simply called again.
+"""
+
+from __future__ import annotations
+
+import gc
+import hashlib
+import logging
+import tempfile
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO, Any, Literal
+from uuid import UUID
+
+from pydantic import ValidationError
+
+from crossdock.domain.record import Record
+from crossdock.errors import AnswerLost, QualityStop, Reject, Stop
+from crossdock.ports import Claims, Outcome, Put, Source, Target, Window
+from crossdock.sync.run import Changed, Refusal, Run, Staged
+
+log = logging.getLogger(__name__)
+
+READ_BACK = 500
+"""Keys asked of a system in one look-up."""
+
+
+# ---------------------------------------------------------------- extract
+
+
+def extract(run: Run) -> bool:
+    """Read what changed, put it on the stage, and say whether there is anything to do with it.
+
+    The window runs from the watermark, less the overlap, to the source's own clock. Only rows that
+    differ from what the ledger knows are parsed; a bad row goes to quarantine at once. Returns
+    False when another run is at work on this flow, or when nothing is new.
+    """
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    if not run.store.open(run):
+        log.info("%s: %s", run, run.message)
+        return False
+    reread = _adopt(run)
+    if run.request.plan is not None:
+        log.info("%s: %d actions of plan %d taken over", run, run.store.take_over_plan(run), run.request.plan)
+        run.store.save(run, "transformed")
+        return True
+    _stage(run, reread)
+    if run.store.open_rows(run):
+        run.store.save(run, "extracted")
+        return True
+    run.store.count_decisions(run)
+    run.store.save(run, "loaded")
+    return False
+
+
+def _adopt(run: Run) -> set[str]:
+    """Close what an earlier run sent without hearing of it. Returns keys to be read again."""
+    unsure = run.store.unconfirmed(run)
+    done = {outcome.key: outcome.target_id or "" for outcome in _carried_out(run.target, unsure)}
+    again = {put.key for put in unsure} - done.keys()
+    run.store.adopt(run, done, again)
+    if unsure:
+        log.info(
+            "%s: of %d unconfirmed writes %d were carried out, %d are decided anew",
+            run,
+            len(unsure),
+            len(done),
+            len(again),
+        )
+    return again
+
+
+def _stage(run: Run, reread: set[str]) -> None:
+    request, store, source = run.request, run.store, run.source
+    now = source.now()
+    since = store.watermark(run)
+    if request.keys:
+        run.since = run.until = None
+    else:
+        run.since = None if request.full or since is None else since - run.flow.overlap
+        run.until = now
+    with tempfile.TemporaryFile() as spool:
+        if run.until:
+            _spool(spool, store.stage_rows(run, source.changed(Window(run.since, run.until)), "w", source.version))
+            store.stage_parts(run, source.parts())
+        asked = store.compare(run, reread)
+        if asked:
+            _spool(spool, store.stage_rows(run, source.read(asked), "t", source.version))
+        vanished = store.sort_out(run, asked)
+        _parse(run, spool)
+    store.close_stage(run, vanished)
+    log.info("%s: read %d rows, %d to look at", run, run.books.read, store.open_rows(run))
+
+
+def _spool(spool: IO[bytes], pages: Iterator[bytes]) -> None:
+    for page in pages:
+        spool.write(page)
+
+
+def _parse(run: Run, spool: IO[bytes]) -> None:
+    """Changed rows to canonical records: validated one by one and dropped, memory stays flat."""
+    salt = f"{run.source.version}/{run.target.version}/".encode()
+    for rows in run.store.changed(run):
+        records, refusals = [], []
+        for row in rows:
+            spool.seek(row.offset)
+            raw = spool.read(row.length)
+            try:
+                records.append(_staged(run.source, row, raw, salt))
+            except (Reject, ValidationError) as error:
+                refusals.append(_refusal(row, raw, error))
+        run.store.stage_records(run, records)
+        run.store.quarantine(run, "extract", refusals)
+
+
+def _staged(source: Source[Any], row: Changed, raw: bytes, salt: bytes) -> Staged:
+    record: Record = source.parse(raw)
+    if record.key != row.key:
+        raise Reject(
+            "key_mismatch",
+            f"The row was announced as {row.key!r}, but reads as {record.key!r}.",
+            "Give the record its number in the source system.",
+        )
+    payload = record.model_dump_json(exclude={"parts"})
+    return Staged(
+        row.key, row.source_id, row.raw_hash, UUID(bytes=hashlib.sha256(salt + payload.encode()).digest()[:16]),
+        record.gone, [f"{flow}:{key}" for flow, key in sorted(record.needs)], sorted(record.parts), payload,
+        record.columns(),
+    )  # fmt: skip
+
+
+def _refusal(row: Changed, raw: bytes, error: Reject | ValidationError) -> Refusal:
+    """The reason names the field, never its value: it is read in places where personal data has no business."""
+    payload = raw.decode(errors="replace").replace("\x00", "�")[:100_000]
+    if isinstance(error, Reject):
+        return Refusal(row.key, row.source_id, error.code, error.reason, error.remedy, payload, row.raw_hash)
+    faults = "; ".join(
+        f"{'.'.join(map(str, e['loc'])) or 'record'}: {e['msg'].removeprefix('Value error, ')}"
+        for e in error.errors()[:10]
+    )
+    return Refusal(
+        row.key, row.source_id, "invalid", faults,
+        "Correct these fields in the source system; the record is read again when it changes.", payload, row.raw_hash,
+    )  # fmt: skip
+
+
+# ---------------------------------------------------------------- validate
+
+
+def validate(run: Run) -> bool:
+    """Let the batch through, move single bad rows to quarantine, or stop before anything is written.
+
+    Raises QualityStop when a critical expectation fails. Returns False if nothing is left to write.
+    """
+    _resume_staged(run)
+    if run.step == "transformed":
+        return True
+    count = run.store.open_rows(run)
+    if count:
+        verdict = run.gate.check(run.flow.name, run.store.relation(run), count)
+        run.store.save_quality(run, verdict)
+        if verdict.critical:
+            raise QualityStop(
+                f"{run}: {'; '.join(verdict.critical)}. Nothing was written and the watermark stays. "
+                "Correct the records in the source system, then clear this run or wait for the next one."
+            )
+        for failure in verdict.rows:
+            run.store.quarantine_rows(run, failure)
+    run.store.save(run, "validated")
+    return True
+
+
+def _resume_staged(run: Run) -> None:
+    """The stage is not logged: after a crash of the database it is empty, and the run extracts again."""
+    run.store.resume(run)
+    if run.step in ("extracted", "validated") and run.store.staged(run) != run.totals.get("staged"):
+        log.warning("%s: the stage was lost with the database; the window is read again", run)
+        run.store.open(run)
+        _stage(run, _adopt(run))
+        run.store.save(run, "extracted")
+
+
+# ---------------------------------------------------------------- transform
+
+
+def transform(run: Run) -> bool:
+    """Decide for each record what is to be done with it, and write that to the outbox.
+
+    In ``plan`` mode this is the end. The first run of a flow on a target that already holds records
+    adopts them by natural key and ends as a plan too. Returns False if there is nothing to load.
+    """
+    _resume_staged(run)
+    if run.step == "transformed":
+        return run.mode == "apply"
+    if run.step == "extracted":
+        raise Stop(
+            f"{run}: the stage was lost after the quality gate had passed it. Clear this run to read the window again."
+        )
+    if run.store.first_run(run):
+        _adopt_existing(run)
+    run.store.decide(run)
+    for rows in run.store.decided(run):
+        payloads, refusals = [], []
+        for row in rows:
+            try:
+                record = None if row.payload is None else run.flow.record.model_validate_json(row.payload)
+                payloads.append((row.key, b"" if record is None else run.target.payload(record)))
+            except Reject as error:
+                refusals.append(
+                    Refusal(row.key, row.source_id, error.code, error.reason, error.remedy, row.payload or "", None)
+                )
+        run.store.to_outbox(run, payloads)
+        run.store.quarantine(run, "transform", refusals)
+    run.store.count_decisions(run)
+    run.store.save(run, "transformed")
+    return run.mode == "apply"
+
+
+def _adopt_existing(run: Run) -> None:
+    there = sum(len(page) for page in run.target.keys())
+    if not there:
+        return
+    matched = 0
+    for page in run.store.staged_keys(run):
+        found = run.target.find(page)
+        matched += len(found)
+        run.store.set_target_ids(run, {key: item.target_id for key, item in found.items()})
+    if run.mode == "apply":
+        run.mode = "plan"
+        run.message = (
+            f"first run on a {run.target.name} that already holds {there} {run.flow.unit} records: "
+            f"{matched} would be adopted, {there - matched} are only there. Nothing was written. "
+            f"Read the plan, then trigger the DAG with plan = {run.id}."
+        )
+
+
+# ---------------------------------------------------------------- load
+
+
+def load(run: Run) -> bool:
+    """Write the outbox to the target, batch by batch; each confirmed batch is committed.
+
+    Raises WritesOff when writing to this system was not approved, Retry when it is away; what was
+    confirmed until then stays confirmed.
+    """
+    run.store.resume(run)
+    if run.step == "loaded":
+        return True
+    run.store.require_writable(run, run.target.fingerprint())
+    if sent := run.store.sent(run):
+        run.store.confirm(run, _carried_out(run.target, sent))
+    while batch := run.store.next_batch(run, run.target.batch):
+        run.store.confirm(run, list(write(run.target, batch)))
+    run.store.save(run, "loaded")
+    return True
+
+
+def write(target: Target[Any], batch: Sequence[Put], known_bad: bool = False) -> Iterator[Outcome]:
+    """Put a batch; halve it when it is refused, so that one bad record stops only itself.
+
+    ``known_bad``: the other half went through, so the whole batch would be refused again and is not
+    sent: about 1.5 log2 n + 1 calls for one culprit (data-plane measurements).
+    """
+    if not known_bad or len(batch) == 1:
+        try:
+            yield from _put(target, batch)
+            return
+        except Reject as refusal:
+            if len(batch) == 1:
+                yield Outcome(batch[0].key, batch[0].target_id, refused=refusal)
+                return
+    middle = len(batch) // 2
+    left = list(write(target, batch[:middle]))
+    yield from left
+    yield from write(target, batch[middle:], known_bad=all(outcome.refused is None for outcome in left))
+
+
+def _put(target: Target[Any], batch: Sequence[Put]) -> Iterable[Outcome]:
+    """Put, and when the answer is lost look what was carried out before the rest is sent once more."""
+    try:
+        return list(target.put(batch))
+    except AnswerLost:
+        done = _carried_out(target, batch)
+        rest = [put for put in batch if put.key not in {outcome.key for outcome in done}]
+        log.warning(
+            "%s: an answer was lost; %d of %d records are there, the rest is sent again",
+            target.name,
+            len(done),
+            len(batch),
+        )
+        return done + (list(target.put(rest)) if rest else [])
+
+
+def _carried_out(target: Target[Any], puts: Sequence[Put]) -> list[Outcome]:
+    """Those of these writes that the target shows as done."""
+    outcomes = []
+    for some in _some(puts, READ_BACK):
+        found = target.find([put.key for put in some])
+        outcomes += [
+            Outcome(put.key, found[put.key].target_id, note="found carried out")
+            for put in some
+            if put.key in found and found[put.key].fingerprint == put.fingerprint
+        ]
+    return outcomes
+
+
+# ---------------------------------------------------------------- settle
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How a run ended. ``again``: somebody asked for this flow while it was at work."""
+
+    state: Literal["success", "planned", "drained"]
+    line: str
+    again: bool
+
+
+def settle(run: Run) -> Settled:
+    """Close the books, whatever happened before; then fail if an earlier step did.
+
+    The watermark moves once every record of the window is in a durable place: after a stop at load
+    too, since the outbox keeps what is pending; after a stop before that it stays.
+    """
+    run.store.resume(run)
+    if run.message.startswith("drained"):
+        return Settled("drained", run.message, again=False)
+    if run.step not in ("transformed", "loaded"):
+        _fail(run, f"stopped after the step '{run.step}'; nothing was written and the watermark stays")
+    run.store.merge(run)
+    try:
+        run.books.close(run.flow.unit)
+    except Stop as error:
+        _fail(run, str(error))
+    planned = run.step == "transformed" and run.mode == "plan"
+    if run.until and not planned:
+        run.store.advance_watermark(run)
+    line = run.books.line()
+    if run.step == "transformed" and not planned:
+        _fail(
+            run,
+            f"load did not finish: {run.books.pending} of its records are pending and will be taken up by the next run ({line})",
+        )
+    if planned:
+        line = run.message or f"plan {run.id} saved: {line}. Apply it with plan = {run.id}."
+    state: Literal["success", "planned"] = "planned" if planned else "success"
+    again = run.store.finish(run, state, line)
+    log.info("%s: %s", run, line)
+    return Settled(state, line, again)
+
+
+def _fail(run: Run, what: str) -> None:
+    message = f"{run}: {what}. The log of the task that failed says why."
+    repeated = run.store.incidents(run, message)
+    run.store.finish(run, "failed", message)
+    error = Stop(message)
+    error.repeated = repeated  # type: ignore[attr-defined]
+    raise error
+
+
+# ---------------------------------------------------------------- review
+
+
+def review(run: Run) -> int:
+    """Keep the list of logins that want an account which the ERP has not given them.
+
+    Nothing a shopper can write grants an account: it becomes a proposal for a person. Returns how
+    many proposals are open; 0 on a storefront that cannot tell.
+    """
+    return run.store.review(run, run.target.claims()) if isinstance(run.target, Claims) else 0
+
+
+def _some(puts: Sequence[Put], size: int) -> Iterator[Sequence[Put]]:
+    rest = iter(puts)
+    while part := list(islice(rest, size)):
+        yield part

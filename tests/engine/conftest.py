@@ -1,0 +1,187 @@
+"""An ERP and a shop on dicts, a real PostgreSQL between them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+
+from crossdock.domain.customer import Account
+from crossdock.errors import AnswerLost, Reject, Retry, Stop
+from crossdock.ports import Found, Outcome, Put, Row
+from crossdock.store.migrations import upgrade
+from crossdock.store.postgres import PostgresStore, approve_target
+from crossdock.sync import steps
+from crossdock.sync.flows import CUSTOMERS
+from crossdock.sync.run import Request, Run, Verdict
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+class Erp:
+    """Accounts by source id, each with the time of its last change."""
+
+    name = "memory ERP"
+    version = "1"
+
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[datetime, dict]] = {}
+        self.clock = NOON
+        self.fault: Exception | None = None
+
+    def put(self, source_id: str, **fields) -> None:
+        self.clock += timedelta(seconds=1)
+        self.rows[source_id] = (self.clock, fields)
+
+    def now(self):
+        if self.fault:
+            raise self.fault
+        self.clock += timedelta(seconds=1)
+        return self.clock
+
+    def _row(self, source_id):
+        fields = self.rows[source_id][1]
+        return Row(fields.get("number") or "", source_id, json.dumps({"id": source_id, **fields}).encode())
+
+    def changed(self, window):
+        for source_id, (at, _) in sorted(self.rows.items()):
+            if (window.since is None or at >= window.since) and at < window.until:
+                yield [self._row(source_id)]
+
+    def read(self, keys):
+        yield [self._row(i) for i, (_, fields) in self.rows.items() if fields.get("number") in keys]
+
+    def parts(self):
+        for source_id, (_, fields) in self.rows.items():
+            yield [f"party:{source_id}={fields.get('number')}", *(f"contact:{b['source_id']}" for b in fields.get("buyers", ()))]
+
+    def parse(self, raw):
+        fields = json.loads(raw)
+        source_id = fields.pop("id")
+        if not fields.get("number"):
+            raise Reject("no_number", f"record {source_id} has no number.", "Number it.")
+        fields["parts"] = [f"party:{source_id}={fields['number']}", *(f"contact:{b['source_id']}" for b in fields.get("buyers", ()))]
+        return Account.model_validate_json(json.dumps(fields))
+
+
+class Shop:
+    """What it was told, by account number. ``refuses`` and ``loses`` play the faults."""
+
+    name = "memory shop"
+    version = "1"
+    batch = 4
+
+    def __init__(self) -> None:
+        self.records: dict[str, tuple[str, str, str]] = {}
+        self.calls: list[list[str]] = []
+        self.refuses: set[str] = set()
+        self.loses = 0
+        self.away = False
+
+    def fingerprint(self):
+        return "memory://shop"
+
+    def payload(self, record):
+        return json.dumps({"name": record.name, "open": record.may_log_in}).encode()
+
+    def put(self, batch: list[Put]):
+        if self.away:
+            raise Retry("the shop is away")
+        self.calls.append([put.key for put in batch])
+        if bad := self.refuses & {put.key for put in batch}:
+            raise Reject("refused", f"{len(bad)} records are refused.", "Mend them.")
+        for put in batch:
+            before = self.records.get(put.key)
+            self.records[put.key] = (before[0] if before else f"id-{put.key}", put.payload.decode() if put.op != "remove" else "", put.fingerprint)
+        if self.loses:
+            self.loses -= 1
+            raise AnswerLost("no answer")
+        return [Outcome(put.key, self.records[put.key][0]) for put in batch]
+
+    def find(self, keys):
+        return {key: Found(self.records[key][0], self.records[key][2]) for key in keys if key in self.records}
+
+    def keys(self):
+        yield list(self.records)
+
+
+class Gate:
+    """Lets everything through until told otherwise, and remembers what it was shown."""
+
+    def __init__(self) -> None:
+        self.verdict = Verdict()
+        self.shown: list[int] = []
+
+    def check(self, suite, relation, count):
+        self.shown.append(count)
+        return self.verdict
+
+
+class World:
+    """One pair, run step by step as the DAG does."""
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn, self.erp, self.shop, self.gate = dsn, Erp(), Shop(), Gate()
+        self.names = itertools.count(1)
+
+    def run(self, name: str | None = None, **request) -> Run:
+        return Run("default", CUSTOMERS, name or f"run-{next(self.names)}", self.erp, self.shop,
+                   PostgresStore(psycopg.connect(self.dsn)), self.gate, Request(**request))  # fmt: skip
+
+    def step(self, run: Run, step: str):
+        """One task: a process of its own finds the run by its name."""
+        again = Run(run.pair, run.flow, run.airflow_run, self.erp, self.shop, PostgresStore(psycopg.connect(self.dsn)), self.gate, run.request)
+        try:
+            return getattr(steps, step)(again)
+        finally:
+            run.id, run.books = again.id, again.books
+            again.store._db.close()
+
+    def sync(self, name: str | None = None, **request):
+        """A whole run as Airflow would drive it. Returns how it ended and its books."""
+        run = self.run(name, **request)
+        try:
+            go = True
+            for step in ("extract", "validate", "transform", "load"):
+                go = go and self.step(run, step)
+        except (Retry, Stop):
+            with pytest.raises(Stop):
+                self.step(run, "settle")
+            raise
+        finally:
+            run.store._db.close()
+        settled = self.step(run, "settle")
+        return settled, run.books
+
+    def later(self) -> None:
+        """Hours pass, with one idle run: what was read before now lies outside the overlap."""
+        self.erp.clock += timedelta(hours=6)
+        self.sync()
+
+    def query(self, text: str, *values):
+        with psycopg.connect(self.dsn, options="-c search_path=crossdock") as db:
+            return db.execute(text, values).fetchall()
+
+
+@pytest.fixture(scope="session")
+def template(pg) -> str:
+    dsn = pg.create_database("engine_template")
+    with psycopg.connect(dsn) as db:
+        upgrade(db)
+    return "engine_template"
+
+
+_count = itertools.count()
+
+
+@pytest.fixture
+def world(pg, template) -> Iterator[World]:
+    name = f"engine_{next(_count)}"
+    dsn = pg.create_database(name, template=template)
+    with psycopg.connect(dsn) as db:
+        approve_target(db, "default", "storefront", "memory://shop", "tests")
+    yield World(dsn)
