@@ -1,0 +1,73 @@
+"""What Airflow learns from the installed package: connection types with their forms, notifiers.
+
+Loaded while Airflow reads its own configuration: nothing here may import Airflow. A test compares the
+forms with the settings that the connectors accept.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def _text(label: str, description: str = "", default: str | None = None) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": ["string", "null"], "default": default}}
+
+
+def _number(label: str, description: str, kind: str = "number", **limits: Any) -> dict[str, Any]:
+    return {"label": label, "description": description, "schema": {"type": [kind, "null"], **limits}}
+
+
+_PACE = _number("Requests per second", "The system's limit. Empty: found out from its answers.", exclusiveMinimum=0)
+_TIMEOUT = _number("Timeout (s)", "For one answer.", exclusiveMinimum=0, default=60)
+
+TRYTON: dict[str, Any] = {
+    "connection-type": "tryton",
+    "hook-class-name": "crossdock.connectors.tryton.hook.TrytonHook",
+    "hook-name": "Tryton",
+    "ui-field-behaviour": {
+        "hidden-fields": ["extra"],
+        "relabeling": {"schema": "Database", "host": "URL"},
+        "placeholders": {"host": "https://erp.example.com", "login": "integration", "schema": "tryton"},
+    },
+    "conn-fields": {
+        "bearer": {
+            "label": "User application key",
+            "description": "Key of a validated user application 'rest' of the same user.",
+            "schema": {"type": ["string", "null"], "format": "password"},
+        },
+        "company": _number("Company", "Id of the company. Empty: the user's own.", "integer", minimum=1),
+        "customer_category": _text("Category of customers", "Parties in it are B2B accounts.", "Customers"),
+        "blocked_category": _text("Category of the blocked", "Their buyers may not log in.", "Blocked"),
+        "credit_hold_category": _text("Category on credit hold", "Their orders are held.", "Credit hold"),
+        "timeout": _TIMEOUT,
+        "requests_per_second": _PACE,
+    },
+}
+
+MEDUSA: dict[str, Any] = {
+    "connection-type": "medusa",
+    "hook-class-name": "crossdock.connectors.medusa.hook.MedusaHook",
+    "hook-name": "Medusa",
+    "ui-field-behaviour": {
+        "hidden-fields": ["extra", "schema"],
+        "relabeling": {"host": "URL", "login": "Admin e-mail"},
+        "placeholders": {"host": "https://shop.example.com", "login": "integration@example.com"},
+    },
+    "conn-fields": {
+        "publishable_key": _text("Publishable key", "Of the sales channel that visitors see."),
+        "sales_channel": _text("Sales channel", "Its id. Empty: the store's default."),
+        "timeout": _TIMEOUT,
+        "requests_per_second": _PACE,
+    },
+}
+
+
+def get_provider_info() -> dict[str, Any]:
+    """The provider's description, as Airflow's entry point ``apache_airflow_provider`` wants it."""
+    return {
+        "package-name": "crossdock",
+        "name": "Crossdock",
+        "description": "Keeps an ERP and a storefront in step, both ways.",
+        "connection-types": [TRYTON, MEDUSA],
+        "notifications": ["crossdock.airflow.notifiers.Alert"],
+    }

@@ -1,0 +1,69 @@
+"""Puts real systems into a Run: the one place where ports meet Airflow's connections."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from airflow.providers.postgres.hooks.postgres import PostgresHook
+from airflow.sdk import BaseHook, get_current_context
+from psycopg import Connection, OperationalError
+
+from crossdock.airflow.pairs import Pair
+from crossdock.connectors import connector, port
+from crossdock.errors import Retry
+from crossdock.quality.gate import ExpectationsGate
+from crossdock.store.postgres import PostgresStore
+from crossdock.sync.flow import Flow
+from crossdock.sync.run import Request, Run
+
+STORE = "crossdock_db"
+
+
+@contextmanager
+def open_store() -> Iterator[Connection[Any]]:
+    """A connection to the store, through Airflow's connection ``crossdock_db``. Raises Retry when it is away."""
+    try:
+        connection: Any = PostgresHook(STORE).get_conn()
+    except OperationalError as error:
+        raise Retry(f"The store (connection {STORE}) is away: {error}") from error
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def system(side: str, pair: Pair) -> Any:
+    """The connector behind ``crossdock_erp`` or ``crossdock_storefront`` of this pair."""
+    conn_id = pair.suffixed(f"crossdock_{side}")
+    return connector(BaseHook.get_connection(conn_id).conn_type or "", conn_id)
+
+
+@contextmanager
+def open_run(flow: Flow, pair: Pair) -> Iterator[Run]:
+    """The Run of the task that is at work, between the systems this deployment is connected to."""
+    context = get_current_context()
+    with open_store() as connection:
+        yield Run(
+            pair=pair.name,
+            flow=replace(flow, overlap=pair.overlap),
+            airflow_run=context["dag_run"].run_id,
+            source=port(system(flow.source, pair), flow.name),
+            target=port(system(flow.target, pair), flow.name),
+            store=PostgresStore(connection),
+            gate=ExpectationsGate(PostgresHook(STORE).get_uri()),
+            request=request(context["params"]),
+        )
+
+
+def request(params: Any) -> Request:
+    """What the person who triggered the run asked for."""
+    return Request(
+        mode=params["mode"],
+        full=params["full"],
+        keys=tuple(params["keys"]),
+        force=params["force"],
+        plan=params["plan"],
+    )
