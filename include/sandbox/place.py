@@ -16,4 +16,5 @@ STOREFRONT = ROOT / "include" / "storefront"
 HOST = "127.0.0.1"
 
 _FIRST = int(os.environ.get("CROSSDOCK_PORT", "18400"))
-PORTS = {name: _FIRST + offset for offset, name in enumerate(("airflow", "erp", "storefront", "postgres", "mail"))}
+_NAMES = ("airflow", "erp", "storefront", "postgres", "mail", "mailbox")
+PORTS = {name: _FIRST + offset for offset, name in enumerate(_NAMES)}

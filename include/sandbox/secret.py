@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import threading
 from pathlib import Path
+
+_ONE_WRITER = threading.Lock()
 
 
 def secret(run: Path, name: str) -> str:
     """The secret of this name, made at the first call and the same ever after (32 bytes, URL-safe base64)."""
     file = run / "secrets.json"
-    known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
-    if name not in known:
-        known[name] = secrets.token_urlsafe(32) + "="
-        write_private(file, json.dumps(known, indent=1))
-    return known[name]
+    with _ONE_WRITER:
+        known: dict[str, str] = json.loads(file.read_text()) if file.exists() else {}
+        if name not in known:
+            known[name] = secrets.token_urlsafe(32) + "="
+            write_private(file, json.dumps(known, indent=1))
+        return known[name]
 
 
 def write_private(file: Path, text: str) -> None:

@@ -105,6 +105,16 @@ def inherited() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith(("AIRFLOW", "PYTHON"))}
 
 
+def began(pid: int) -> str:
+    """When a process began, "" if there is none: tells it from a later owner of the same number."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except OSError:
+        if Path("/proc/self").exists():
+            return ""
+    return _ps("lstart", pid)
+
+
 def command_line(pid: int) -> str:
     """The command line of a living process, "" if there is none: a bare pid may have a new owner."""
     try:
@@ -112,5 +122,9 @@ def command_line(pid: int) -> str:
     except FileNotFoundError:
         if Path("/proc/self").exists():
             return ""
-    shown = subprocess.run(["ps", "-ww", "-o", "args=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return _ps("args", pid)
+
+
+def _ps(column: str, pid: int) -> str:
+    shown = subprocess.run(["ps", "-ww", "-o", f"{column}=", "-p", str(pid)], capture_output=True, text=True)
     return shown.stdout.strip()

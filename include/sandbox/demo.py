@@ -1,0 +1,255 @@
+"""``make demo``: from a bare checkout to an ERP and a shop in step, in one command."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from sandbox import erp, install, shop, supervisor
+from sandbox.place import PORTS, ROOT, RUN, STOREFRONT, VENV
+from sandbox.secret import secret, write_private
+from sandbox.service import SandboxError
+from sandbox.stack import Stack
+from sandbox.supervisor import DEMO
+
+FACTS = ROOT / ".run" / "demo.json"
+"""What a script needs to get into a running demo."""
+_FIRST = ("customers", "items", "pricing", "inventory", "orders", "offline_orders")
+"""The order in which the domains run the first time; other DAGs are only unpaused."""
+_BUYERS = {"C0001": 2, "C0003": 1}
+"""Account -> how many of its buyers get a password."""
+
+
+class Progress:
+    """Tells what happens, with the seconds since the start, and keeps how long each part took."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+        self._lock = threading.Lock()
+        self.seconds: dict[str, float] = {}
+
+    def say(self, text: str) -> None:
+        with self._lock:
+            print(f"[{time.monotonic() - self._start:4.0f} s] {text}", flush=True)
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        start = time.monotonic()
+        yield
+        self.seconds[name] = round(time.monotonic() - start, 1)
+
+    def done(self, what: str, action: Callable[[], object]) -> None:
+        """Do it, and say so when it took long enough to be of interest."""
+        start = time.monotonic()
+        action()
+        if time.monotonic() - start > 0.5:
+            self.say(what)
+
+
+def packages(progress: Progress) -> None:
+    """Everything that comes from a registry, three at a time."""
+    install.check_machine()
+    with ThreadPoolExecutor(3) as pool:
+        parts = [
+            pool.submit(progress.done, "Airflow, PostgreSQL and Crossdock are installed", install.environment),
+            pool.submit(progress.done, "The shop (Medusa) is installed", shop.install),
+            pool.submit(progress.done, "The ERP (Tryton) is installed", erp.install),
+        ]
+    for part in parts:
+        part.result()
+
+
+def up(progress: Progress) -> None:
+    """Install, make the databases, start all servers. Nothing happens when they run already."""
+    with progress.part("install"):
+        if supervisor.status(DEMO):
+            progress.say("The servers run already")
+            return
+        supervisor.halt(DEMO)
+        install.check_ports(PORTS)
+        _prepare(progress)
+    with progress.part("start"):
+        progress.say("Starting mailbox, ERP, shop and Airflow")
+        supervisor.launch(DEMO)
+        DEMO.connect()
+    progress.say("All servers are up")
+
+
+def demo() -> None:
+    """Everything: install, start, run the DAGs to success, let three buyers in, say what happened."""
+    progress = Progress()
+    with progress.part("total"):
+        up(progress)
+        with progress.part("sync"):
+            runs = _run_dags(progress)
+        with progress.part("buyers"):
+            buyers = let_buyers_in(DEMO)
+            progress.say(f"{len(buyers)} buyers have set a password from the shop's reset mail and logged in")
+    facts = DEMO.facts()
+    facts["storefront"]["buyers"] = buyers
+    write_private(FACTS, json.dumps({**facts, "seconds": progress.seconds}, indent=1))
+    print("\n".join(["", *_account(runs), "", *_addresses(facts), "", "`make stop` stops it, `make demo` goes on."]))
+
+
+def stop() -> None:
+    """Stop all servers; the data stay."""
+    supervisor.halt(DEMO)
+
+
+def clean() -> None:
+    """Stop, and remove all that this checkout has made."""
+    stop()
+    DEMO.remove()
+    for made in (".run", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache"):
+        shutil.rmtree(ROOT / made, ignore_errors=True)
+    for made in (STOREFRONT / "node_modules", ROOT / "include/sandbox/erp-client/node_modules"):
+        shutil.rmtree(made, ignore_errors=True)
+    for made in [*ROOT.glob("include/*.egg-info"), *ROOT.glob("[!.]*/**/__pycache__")]:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def show_status() -> None:
+    """One line per server that has ended by itself, or that all is well."""
+    told = supervisor.status(DEMO)
+    if not told:
+        print("Nothing runs. `make demo` starts it.")
+        return
+    print(f"The sandbox is {told['state']}; logs lie in {RUN}.")
+    for name, code in told["ended"].items():
+        print(f"{name} has ended by itself (exit code {code}): see its log, then `make stop` and `make demo`.")
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One command at a time. Raises SandboxError when another one is at work in this checkout."""
+    (ROOT / ".run" / "cache").mkdir(parents=True, exist_ok=True)
+    with (ROOT / ".run" / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SandboxError("Another make is at work in this checkout: wait for its end.") from None
+        yield
+
+
+def let_buyers_in(stack: Stack) -> list[dict[str, str]]:
+    """Three buyers of two accounts set a password the way a buyer does: from the shop's reset mail.
+
+    Returns ``account``, ``email`` and ``password`` of each. Raises SandboxError when one cannot log in.
+    """
+    buyers = []
+    for account, email in _buyers(stack):
+        buyer = {"account": account, "email": email, "password": secret(stack.folder, f"buyer {email}")[:16]}
+        login = {name: buyer[name] for name in ("email", "password")}
+        try:
+            _shop(stack, "/auth/customer/emailpass", login)
+        except SandboxError:
+            asked = time.time()
+            _shop(stack, "/auth/customer/emailpass/reset-password", {"identifier": email})
+            mail = stack.mailbox.wait_for(email, "token=", since=asked)
+            link = urllib.parse.urlsplit(mail["text"][mail["text"].index("http") :].split()[0])
+            token = urllib.parse.parse_qs(link.query)["token"][0]
+            _shop(stack, "/auth/customer/emailpass/update", login, token)
+            _shop(stack, "/auth/customer/emailpass", login)
+        buyers.append(buyer)
+    return buyers
+
+
+def _prepare(progress: Progress) -> None:
+    """Packages and databases. ERP, shop and the rest do not wait for one another longer than they must."""
+    install.check_machine()
+    progress.say("Installing what is missing and building what is not built yet")
+
+    def environment() -> None:
+        progress.done("Airflow, PostgreSQL and Crossdock are installed", install.environment)
+        progress.done("PostgreSQL runs", DEMO.cluster.start)
+
+    def the_shop() -> None:
+        progress.done("The shop (Medusa) is installed", shop.install)
+        cluster.result()
+        progress.done("The shop's database is built", lambda: shop.template(DEMO.cluster))
+
+    def the_erp() -> None:
+        progress.done("The ERP (Tryton) is installed", erp.install)
+        progress.done("The ERP's merchant is built", erp.template)
+
+    with ThreadPoolExecutor(3) as pool:
+        cluster = pool.submit(environment)
+        parts = [cluster, pool.submit(the_shop), pool.submit(the_erp)]
+    for part in parts:
+        part.result()
+    progress.done("The databases are ready", DEMO.prepare)
+
+
+def _run_dags(progress: Progress) -> dict[str, str]:
+    """Unpause every DAG, run the domains in order; DAG -> run id."""
+    client = DEMO.airflow.client()
+    present = {file.stem for file in (ROOT / "dags").glob("*.py")}
+    client.wait_for_dags(present)
+    runs = {}
+    for dag in [name for name in _FIRST if name in present]:
+        runs[dag] = client.trigger(dag)  # queued before its schedule gets to work
+        client.unpause(dag)
+        if client.wait(dag, runs[dag]) != "success":
+            tasks = {task["task_id"]: task["state"] for task in client.tasks(dag, runs[dag])}
+            raise SandboxError(
+                f"The DAG {dag} failed ({tasks}): look at {DEMO.airflow.url}/dags/{dag}/runs/{runs[dag]}."
+            )
+        progress.say(f"{dag} is in step")
+    for dag in sorted(present.difference(_FIRST)):
+        client.unpause(dag)
+    return runs
+
+
+def _buyers(stack: Stack) -> list[tuple[str, str]]:
+    raise NotImplementedError
+
+
+def _shop(stack: Stack, path: str, body: dict[str, str], token: str = "") -> Any:
+    request = urllib.request.Request(
+        stack.facts()["storefront"]["url"] + path,
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {}),
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return json.loads(response.read() or b"null")
+    except urllib.error.HTTPError as error:
+        raise SandboxError(f"The shop answered {error.code} to {path}: {error.read()[:300]!r}") from None
+
+
+def _account(runs: dict[str, str]) -> list[str]:
+    """Per domain: what was read and what became of it, as the run itself has accounted for it."""
+    lines = []
+    for dag, run_id in runs.items():
+        for row in DEMO.cluster.sql(
+            f"SELECT flow, counts FROM crossdock.run WHERE airflow_run = '{run_id}' ORDER BY id", "crossdock"
+        ):
+            flow, counts = row.split("|", 1)
+            books = json.loads(counts)
+            told = [f"{name.replace('_', ' ')} {count}" for name, count in books.items() if count and name != "skipped"]
+            told += [f"skipped {count} ({reason})" for reason, count in books.get("skipped", {}).items()]
+            lines.append(f"{dag if flow == dag else f'{dag}, {flow}':<16} {', '.join(told) or 'nothing to do'}")
+    return lines
+
+
+def _addresses(facts: dict[str, Any]) -> list[str]:
+    airflow, the_erp, the_shop = facts["airflow"], facts["erp"], facts["storefront"]
+    lines = [
+        f"Airflow   {airflow['url']}  {airflow['user']} / {airflow['password']}",
+        f"ERP       {the_erp['url']}  admin / {erp.CREDENTIALS['admin password']}  (database {the_erp['database']})",
+        f"Shop API  {the_shop['url']}  {the_shop['admin_email']} / {the_shop['admin_password']}",
+        *(f"  buyer   {buyer['email']} / {buyer['password']}  ({buyer['account']})" for buyer in the_shop["buyers"]),
+        f"Mailbox   {DEMO.mailbox.url}",
+        f"For scripts: {FACTS.relative_to(ROOT)}",
+    ]
+    return lines

@@ -1,0 +1,137 @@
+"""All that one sandbox consists of: which databases and servers there are, and what they need of one another."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sandbox import erp, shop
+from sandbox.airflow import USER, Airflow
+from sandbox.mailbox import Mailbox
+from sandbox.place import HOST, VENV
+from sandbox.postgres import Cluster
+from sandbox.secret import secret
+from sandbox.service import Service, run
+
+_ERP = "erp"
+_SHOP = "shop"
+_STORE = "crossdock"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One sandbox, with all its files below ``folder``. ``ports``: as in ``place.PORTS``."""
+
+    folder: Path
+    ports: Mapping[str, int]
+    durable: bool = True
+
+    @property
+    def cluster(self) -> Cluster:
+        """PostgreSQL, for the store, the shop and Airflow's metadata."""
+        return Cluster(self.folder / "postgres", self.ports["postgres"], secret(self.folder, "postgres"), self.durable)
+
+    @property
+    def airflow(self) -> Airflow:
+        return Airflow(self.folder / "airflow", self.ports["airflow"], self.cluster)
+
+    @property
+    def mailbox(self) -> Mailbox:
+        return Mailbox(self.folder / "mail", self.ports["mail"], self.ports["mailbox"])
+
+    @property
+    def store(self) -> str:
+        """The DSN of the store."""
+        return self.cluster.dsn(_STORE)
+
+    def prepare(self) -> None:
+        """Databases and their tables; the cluster must run. What is there stays as it is.
+
+        If ERP or shop are made differently than when this sandbox began, it begins anew.
+        """
+        made_from = f"{erp.template().name} {shop.template(self.cluster)}"
+        note = self.folder / "made-from"
+        if note.exists() and note.read_text() != made_from:
+            self.remove()
+            self.cluster.start()
+            shop.template(self.cluster)
+        if not note.exists():
+            erp.fresh(self.folder / "erp", _ERP)
+            shop.fresh(self.cluster, _SHOP, self._shop_secrets)
+            note.write_text(made_from)
+        (self.folder / "shop").mkdir(exist_ok=True)
+        if _STORE not in self.cluster.databases():
+            self.cluster.create_database(_STORE)
+        run([VENV / "bin" / "crossdock", "db", "upgrade", "--dsn", self.store], self.folder / "log" / "store.log")
+        self.airflow.prepare()
+
+    def systems(self) -> list[Service]:
+        """The servers Airflow works with: mailbox, ERP, shop."""
+        mail = f"{HOST}:{self.ports['mail']}"
+        return [
+            self.mailbox.service(),
+            erp.service(self.folder / "erp", _ERP, self.ports["erp"]),
+            shop.service(
+                self.cluster.dsn(_SHOP), self.ports["storefront"], self.folder / "shop", self._shop_secrets, mail
+            ),
+        ]
+
+    def facts(self) -> dict[str, Any]:
+        """What a script or a person needs to get into each part."""
+        logins = {name: erp.CREDENTIALS[name] for name in ("user", "password", "bearer")}
+        return {
+            "airflow": {"url": self.airflow.url, "user": USER, "password": self.airflow.password},
+            "erp": {"type": "tryton", "url": f"http://{HOST}:{self.ports['erp']}", "database": _ERP, **logins},
+            "storefront": {
+                "type": "medusa",
+                "url": f"http://{HOST}:{self.ports['storefront']}",
+                **shop.credentials(self.cluster, _SHOP, self._shop_secrets),
+            },
+            "db": {"dsn": self.store},
+        }
+
+    def connect(self) -> None:
+        """Give a running Airflow its connections and pools; those it has stay as they are."""
+        client = self.airflow.client()
+        for connection in self.connections():
+            client.ensure("/connections", connection)
+        for system in ("erp", "storefront"):
+            pool = {"name": f"crossdock_{system}", "slots": 4, "description": f"Calls to the {system} at a time"}
+            client.ensure("/pools", pool)
+
+    def connections(self) -> list[dict[str, Any]]:
+        """The connections, as Airflow's REST API takes them."""
+        facts = self.facts()
+        the_erp, the_shop = facts["erp"], facts["storefront"]
+        return [
+            {
+                "connection_id": "crossdock_erp", "conn_type": the_erp["type"], "host": the_erp["url"],
+                "schema": the_erp["database"], "login": the_erp["user"], "password": the_erp["password"],
+            },
+            {
+                "connection_id": "crossdock_storefront", "conn_type": the_shop["type"], "host": the_shop["url"],
+                "login": the_shop["admin_email"], "password": the_shop["admin_password"],
+                "extra": json.dumps({"publishable_key": the_shop["publishable_key"]}),
+            },
+            {
+                "connection_id": "crossdock_db", "conn_type": "postgres", "host": HOST, "schema": _STORE,
+                "port": self.ports["postgres"], "login": "crossdock", "password": self.cluster.password,
+            },
+            {
+                "connection_id": "crossdock_smtp", "conn_type": "smtp", "host": HOST, "port": self.ports["mail"],
+                "extra": json.dumps({"disable_ssl": True, "disable_tls": True, "from_email": "crossdock@example.com"}),
+            },
+        ]  # fmt: skip
+
+    def remove(self) -> None:
+        """Delete everything; the servers must be down."""
+        self.cluster.remove()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _shop_secrets(self) -> shop.Secrets:
+        return shop.Secrets(*(secret(self.folder, f"shop {name}") for name in ("admin password", "jwt", "cookie")))
