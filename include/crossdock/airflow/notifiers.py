@@ -35,7 +35,9 @@ class Alert(BaseNotifier):
         text = str(error) if error else f"Task {task.task_id} failed."
         link = getattr(task, "log_url", "")
         self._mail(subject, text, link)
-        self._post({"dag": task.dag_id, "run": task.run_id, "task": task.task_id, "times": times, "text": text, "link": link})
+        self._post(
+            {"dag": task.dag_id, "run": task.run_id, "task": task.task_id, "times": times, "text": text, "link": link}
+        )
 
     def _mail(self, subject: str, text: str, link: str) -> None:
         if (connection := self._connection(SMTP)) is None:

@@ -52,7 +52,10 @@ def pairs() -> tuple[Pair, ...]:
 
     Raises Misconfigured, naming the entry, when the file holds what it should not.
     """
-    path = Path(os.environ.get("CROSSDOCK_CONFIG") or Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "crossdock.toml")
+    path = Path(
+        os.environ.get("CROSSDOCK_CONFIG")
+        or Path(os.environ.get("AIRFLOW_HOME", "~/airflow")).expanduser() / "crossdock.toml"
+    )
     if not path.exists():
         return (Pair(),)
     try:

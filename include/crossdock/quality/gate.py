@@ -80,7 +80,8 @@ def _for_people(suite: str, count: int, result: Any) -> dict[str, Any]:
                 "severity": str(getattr(one.expectation_config.severity, "value", one.expectation_config.severity)),
                 "success": bool(one.success),
                 "unexpected": int(one.result.get("unexpected_count") or 0),
-                "says": (one.expectation_config.meta or {}).get("says") or (one.expectation_config.meta or {}).get("reason"),
+                "says": (one.expectation_config.meta or {}).get("says")
+                or (one.expectation_config.meta or {}).get("reason"),
             }
             for one in result.results
         ],

@@ -1,0 +1,107 @@
+"""The pages under *Browse > Crossdock*: each domain's state, the runs' books, quarantine, proposals.
+
+Plain HTML made here, no build step, nothing loaded from elsewhere. Behind Airflow's login.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from html import escape
+from typing import Any
+
+from airflow.api_fastapi.core_api.security import requires_authenticated
+from fastapi import Depends, FastAPI
+from fastapi.responses import HTMLResponse
+
+from crossdock.airflow.runtime import open_store
+from crossdock.errors import Retry
+from crossdock.store import reports
+from crossdock.sync.accounting import Books
+
+app = FastAPI(title="Crossdock", dependencies=[Depends(requires_authenticated())])
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8884; --bad: #c62828; --good: #2e7d32; --odd: #b26a00 }
+body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5rem; max-width: 80rem }
+h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
+table { border-collapse: collapse; width: 100% } .wide { overflow-x: auto }
+th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
+th { font-weight: 600; white-space: nowrap } td.n { text-align: right }
+.success { color: var(--good) } .failed { color: var(--bad) } .planned, .running { color: var(--odd) } .none { opacity: .7 }
+"""
+
+
+@app.get("/", response_class=HTMLResponse)
+def overview() -> str:
+    """Is each domain in step, what did the last runs do, what is set aside and why."""
+    try:
+        with open_store() as store:
+            domains, runs = reports.domains(store), reports.runs(store)
+            quarantine, proposals = reports.quarantined(store), reports.proposals(store)
+    except Retry as error:
+        return _page(f"<p class=failed>{escape(str(error))}</p>")
+    return _page(
+        _section("Domains", ["Domain", "Pair", "Last run", "In step until", "Live", "Quarantined", "Waiting", "Held", ""], [
+            [d["flow"], d["pair"], _state(d["state"]), _time(d["in_step_until"]), d["live"], d["quarantined"], d["waiting"], d["held"], d["message"]]
+            for d in domains], "No run yet: trigger customers.")
+        + _section("Quarantine", ["Record", "Domain", "What is wrong", "What to do", "Seen", "Tries"], [
+            [q["key"], q["flow"], f"{q['code']}: {q['reason']}", q["remedy"], _time(q["last_seen"]), q["attempts"]]
+            for q in quarantine], "Nothing is quarantined.")
+        + _section("Logins that want an account", ["Login", "Evidence", "Since"], [
+            [p["login"], f"{p['evidence']}: {p['value']}", _time(p["first_seen"])]
+            for p in proposals], "No proposals.")
+        + _section("Runs", ["Run", "Domain", "Pair", "State", "Began", "Seconds", "Books", "Quality"], [
+            [r["id"], r["flow"], r["pair"], _state(r["state"]), _time(r["started_at"]), _seconds(r), _books(r), _quality(r["quality"])]
+            for r in runs], "No run yet.")
+    )  # fmt: skip
+
+
+class _Html(str):
+    """Already escaped."""
+
+
+def _page(body: str) -> str:
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>Crossdock</title><style>{_STYLE}</style><h1>Crossdock</h1>{body}</html>"
+    )
+
+
+def _section(title: str, head: list[str], rows: list[list[Any]], empty: str) -> str:
+    if not rows:
+        return f"<h2>{title}</h2><p class=none>{escape(empty)}</p>"
+    cells = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    heads = "".join(f"<th scope=col>{escape(name)}</th>" for name in head)
+    return f"<h2>{title}</h2><div class=wide><table><thead><tr>{heads}</tr></thead><tbody>{cells}</tbody></table></div>"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, _Html):
+        return f"<td>{value}</td>"
+    if isinstance(value, int | float):
+        return f"<td class=n>{value}</td>"
+    return f"<td>{escape(str(value or ''))}</td>"
+
+
+def _state(state: str) -> _Html:
+    return _Html(f"<span class={escape(state)}>{escape(state)}</span>")
+
+
+def _time(value: datetime | None) -> str:
+    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if value else ""
+
+
+def _seconds(run: dict[str, Any]) -> float | str:
+    return round((run["finished_at"] - run["started_at"]).total_seconds(), 1) if run["finished_at"] else ""
+
+
+def _books(run: dict[str, Any]) -> str:
+    line = Books.from_json(run["counts"]).line()
+    return line if run["state"] == "success" else f"{line}. {run['message'] or ''}"
+
+
+def _quality(quality: dict[str, Any] | None) -> str:
+    if not quality:
+        return "no batch"
+    failed = [e["says"] or e["expectation"] for e in quality["expectations"] if not e["success"]]
+    return "; ".join(failed) if failed else f"{len(quality['expectations'])} expectations met"
