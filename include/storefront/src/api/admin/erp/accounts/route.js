@@ -1,0 +1,13 @@
+const { database } = require("../../../../lib/guard")
+const { page } = require("../../../../lib/page")
+
+/**
+ * GET /admin/erp/accounts?code[]=A&code[]=B or ?after=CODE&limit=1000 -> {accounts: [{code, id, fingerprint, status}]}
+ * Ordered by code, byte by byte; the next page comes after the last code.
+ */
+module.exports.GET = async (req, res) => {
+  const accounts = database(req.scope)("erp_account").select("code", "group_id as id", "fingerprint", "status").orderBy("code")
+  if (req.query.code) accounts.whereIn("code", [req.query.code].flat())
+  else page(accounts, "code", req.query)
+  res.json({ accounts: await accounts })
+}
