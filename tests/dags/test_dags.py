@@ -1,0 +1,99 @@
+"""Rules every DAG file keeps. Parses dags/ once; needs no database."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from crossdock.airflow.notifiers import Alert
+from sandbox.place import ROOT
+
+DAGS = ROOT / "dags"
+
+
+@pytest.fixture(scope="module")
+def bag():
+    from airflow.dag_processing.dagbag import DagBag
+
+    return DagBag(str(DAGS))
+
+
+def leaves(dag):
+    return [task for task in dag.tasks if not task.downstream_task_ids]
+
+
+def test_every_file_parses(bag):
+    assert bag.import_errors == {}
+
+
+def test_one_dag_per_file_named_after_it(bag):
+    assert set(bag.dags) == {path.stem for path in DAGS.glob("*.py")}
+
+
+def test_every_dag_says_what_to_do_when_it_fails(bag):
+    for dag in bag.dags.values():
+        assert "## When it fails" in dag.doc_md, dag.dag_id
+        assert "crossdock" in dag.tags, dag.dag_id
+
+
+def test_every_leaf_alerts_and_is_tried_again(bag):
+    for dag in bag.dags.values():
+        for task in leaves(dag):
+            callbacks = (
+                task.on_failure_callback if isinstance(task.on_failure_callback, list) else [task.on_failure_callback]
+            )
+            assert any(isinstance(callback, Alert) for callback in callbacks), f"{dag.dag_id}.{task.task_id}"
+        assert all(task.retries == 3 and task.retry_policy for task in dag.tasks), dag.dag_id
+
+
+def test_every_dag_has_a_start_and_catches_nothing_up(bag):
+    for dag in bag.dags.values():
+        assert dag.start_date and dag.catchup is False, dag.dag_id
+
+
+def test_event_driven_dags_cannot_stall(bag):
+    """Airflow 3.3 skips events for a DAG with max_active_runs=1 until its file is parsed again."""
+    for dag in bag.dags.values():
+        assert dag.max_active_runs == 8 and all(task.max_active_tis_per_dag == 1 for task in dag.tasks), dag.dag_id
+
+
+def test_every_task_is_explained(bag):
+    for dag in bag.dags.values():
+        assert all(task.doc_md or task.doc or task.python_callable.__doc__ for task in dag.tasks), dag.dag_id
+
+
+def test_customers_runs_in_five_steps_and_settles_whatever_happened(bag):
+    dag = bag.dags["customers"]
+    chain = [task.task_id for task in dag.topological_sort() if task.task_id != "review"]
+    assert chain == ["extract", "validate", "transform", "load", "settle"]
+    assert dag.get_task("settle").trigger_rule == "all_done"
+    assert [asset.name for asset in dag.get_task("settle").outlets] == [
+        "crossdock_customers",
+        "crossdock_again_customers",
+    ]
+
+
+def test_further_pairs_get_dags_of_their_own(tmp_path):
+    config = tmp_path / "crossdock.toml"
+    config.write_text("[pairs.outlet]\n")
+    code = f"from airflow.dag_processing.dagbag import DagBag; print(sorted(DagBag({str(DAGS)!r}).dags))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**__import__("os").environ, "CROSSDOCK_CONFIG": str(config)},
+    )
+    assert done.stdout.strip().splitlines()[-1] == "['customers', 'customers__outlet']"
+
+
+def test_parsing_loads_nothing_heavy():
+    code = f"""
+import sys
+from airflow.dag_processing.dagbag import DagBag
+bag = DagBag({str(DAGS)!r}); assert not bag.import_errors, bag.import_errors
+print(*[name for name in ("great_expectations", "pandas", "scipy") if name in sys.modules])"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().splitlines()[-1:] in ([], [""]) or "great" not in done.stdout
