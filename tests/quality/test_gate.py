@@ -17,7 +17,7 @@ def dsn(pg) -> str:
 
 @pytest.fixture
 def check(dsn):
-    with psycopg.connect(dsn, autocommit=True) as db:
+    with psycopg.connect(dsn, autocommit=True, options="-csearch_path=crossdock") as db:
         db.execute("CREATE SCHEMA IF NOT EXISTS crossdock")
 
         def run(rows):

@@ -36,8 +36,12 @@ class ExpectationsGate:
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
         schema, table = relation.split(".")
         batch = (
-            context.data_sources.add_postgres("store", connection_string=self._url)
-            .add_table_asset("batch", table_name=table, schema_name=schema)
+            context.data_sources.add_postgres(
+                "store",
+                connection_string=self._url,
+                kwargs={"connect_args": {"options": f"-csearch_path={schema}"}},
+            )
+            .add_table_asset("batch", table_name=table)
             .add_batch_definition_whole_table("whole")
             .get_batch()
         )
