@@ -97,3 +97,9 @@ bag = DagBag({str(DAGS)!r}); assert not bag.import_errors, bag.import_errors
 print(*[name for name in ("great_expectations", "pandas", "scipy") if name in sys.modules])"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().splitlines()[-1:] in ([], [""]) or "great" not in done.stdout
+
+
+def test_the_page_of_the_dags_is_what_the_dags_say():
+    from crossdock.airflow.docs import dags_page
+
+    assert (ROOT / "docs" / "DAGs.md").read_text() == dags_page(DAGS), "say: make docs"
