@@ -68,7 +68,12 @@ def template(postgres: Cluster) -> str:
     Built once (half a minute) and kept as a dump beside the cluster, so that another cluster only restores it.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
-    shapes = (_LOCK, STOREFRONT / "medusa-config.js", Path(__file__), *sorted((STOREFRONT / "src").rglob("migration*/*.js")))
+    shapes = (
+        _LOCK,
+        STOREFRONT / "medusa-config.js",
+        Path(__file__),
+        *sorted((STOREFRONT / "src").rglob("migration*/*.js")),
+    )
     name = f"shop_template_{_digest(*shapes)[:12]}"
     dump = CACHE / f"{name}.dump"
     with (CACHE / "shop.lock").open("w") as lock:
@@ -101,8 +106,7 @@ def service(dsn: str, port: int, directory: Path, given: Secrets, mail: str | No
         log=directory / "shop.log",
         ready=lambda: answers(f"{url}/health"),
         cwd=STOREFRONT,
-        env=_environment(dsn, given)
-        | ({"CROSSDOCK_SMTP": mail, "CROSSDOCK_SHOP_URL": url} if mail else {}),
+        env=_environment(dsn, given) | ({"CROSSDOCK_SMTP": mail, "CROSSDOCK_SHOP_URL": url} if mail else {}),
     )
 
 
@@ -114,13 +118,11 @@ def credentials(postgres: Cluster, name: str, given: Secrets) -> dict[str, str]:
 
 def set_password(postgres: Cluster, name: str, email: str, password: str) -> None:
     """Give a login (administrator or buyer) a password, as if set from the reset mail."""
-    (count,) = postgres.sql(
-        "WITH changed AS (UPDATE provider_identity SET provider_metadata = "
-        f"""'{{"password": "{_scrypt(password)}"}}' WHERE provider = 'emailpass' AND entity_id = '{email}' RETURNING 1)"""
-        " SELECT count(*) FROM changed",
-        name,
+    update = (
+        f"UPDATE provider_identity SET provider_metadata = jsonb_build_object('password', '{_scrypt(password)}') "
+        f"WHERE provider = 'emailpass' AND entity_id = '{email}' RETURNING id"
     )
-    if count != "1":
+    if not postgres.sql(update, name):
         raise SandboxError(f"The shop has no login {email}.")
 
 

@@ -1,0 +1,1 @@
+"""Medusa 2 as a storefront."""

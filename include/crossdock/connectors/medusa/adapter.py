@@ -1,0 +1,37 @@
+"""Medusa behind the storefront ports."""
+
+from __future__ import annotations
+
+import logging
+from functools import cached_property
+
+from crossdock.connectors.medusa.api import Api
+from crossdock.connectors.medusa.extension import ExtensionCustomers
+from crossdock.connectors.medusa.stock import StockCustomers
+
+log = logging.getLogger(__name__)
+
+
+class Medusa:
+    """One Medusa shop. What it serves: ``customers``."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+
+    @classmethod
+    def from_connection(cls, conn_id: str) -> Medusa:
+        """The shop of an Airflow connection of type ``medusa``."""
+        from crossdock.connectors.medusa.hook import MedusaHook
+
+        return cls(MedusaHook(conn_id))
+
+    @cached_property
+    def customers(self) -> ExtensionCustomers | StockCustomers:
+        """B2B accounts: in batches where the ERP extension is installed, else one by one."""
+        if self._api.extension:
+            return ExtensionCustomers(self._api)
+        log.warning(
+            "This Medusa has no ERP extension (include/storefront): accounts are written one by one, blocked buyers "
+            "can still log in at guest prices, and a guest who types a buyer's e-mail sees that buyer's prices."
+        )
+        return StockCustomers(self._api)

@@ -1,0 +1,230 @@
+"""An Airflow hook for Medusa's REST API: login, one session, errors by name.
+
+Facts: https://docs.medusajs.com/api/admin, and measurements on 2.18.0: a secret API key is checked with
+scrypt at every call (100 ms), a login's token is not, so we log in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, NoReturn
+
+import msgspec
+import requests
+from airflow.providers.http.hooks.http import HttpHook
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from crossdock.errors import AnswerLost, BadCredentials, CrossdockError, Misconfigured, Reject, Retry
+
+_REFUSED = {400: "invalid", 404: "not_found", 409: "conflict", 413: "too_large", 422: "invalid"}
+
+
+class Settings(BaseModel):
+    """What a connection of type ``medusa`` may say in its extras; any other name is refused.
+
+    ``verify``, ``cert``, ``proxies`` and ``trust_env`` are Airflow's own HTTP settings.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    publishable_key: str | None = None
+    sales_channel: str | None = None
+    timeout: float = Field(default=60, gt=0)
+    requests_per_second: float | None = Field(default=None, gt=0)
+    verify: bool | str = True
+    cert: str | None = None
+    proxies: dict[str, str] | None = None
+    trust_env: bool = True
+
+
+class MedusaHook(HttpHook):
+    """Calls to one Medusa as its administrator (login: e-mail, password)."""
+
+    conn_name_attr = "medusa_conn_id"
+    default_conn_name = "medusa_default"
+    conn_type = "medusa"
+    hook_name = "Medusa"
+
+    def __init__(self, medusa_conn_id: str = default_conn_name) -> None:
+        super().__init__(http_conn_id=medusa_conn_id)
+        self._token: str | None = None
+
+    def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Read. Raises Retry, BadCredentials, or Misconfigured when the shop does not know the question."""
+        try:
+            return self._call("GET", path, params=params)
+        except Reject as refusal:
+            raise Misconfigured(f"Medusa does not answer {path}: {refusal.reason} Is the URL right?") from None
+
+    def post(self, path: str, body: Any, *, token: str | None = None) -> dict[str, Any]:
+        """Write. Raises Reject when it is refused, Retry when it was not sent, AnswerLost when it may have been done.
+
+        ``token``: write as this customer ("" for nobody) instead of the administrator.
+        """
+        return self._call("POST", path, body=msgspec.json.encode(body), token=token)
+
+    def delete(self, path: str) -> dict[str, Any]:
+        """Remove. Raises as ``post``."""
+        return self._call("DELETE", path)
+
+    @cached_property
+    def extension(self) -> str | None:
+        """The version of the ERP extension, None on a stock Medusa."""
+        try:
+            return str(self._call("GET", "/admin/erp")["version"])
+        except Reject:
+            return None
+
+    @property
+    def address(self) -> str:
+        """Host, port and path of the shop, for its fingerprint."""
+        self._session  # noqa: B018 - the base class learns the URL when it makes the session
+        return self.base_url.split("://", 1)[1].rstrip("/")
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The connection's extras. Raises Misconfigured, naming what is wrong with which one."""
+        connection = self.get_connection(self.http_conn_id)
+        given = {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
+        try:
+            return Settings.model_validate(given)
+        except ValidationError as error:
+            faults = "; ".join(
+                f"{'.'.join(map(str, fault['loc']))}: "
+                + ("unknown setting" if fault["type"] == "extra_forbidden" else fault["msg"])
+                for fault in error.errors(include_input=False)
+            )
+            raise Misconfigured(
+                f"Connection {self.http_conn_id}: {faults}. Known settings: {', '.join(sorted(Settings.model_fields))}."
+            ) from None
+
+    def test_connection(self) -> tuple[bool, str]:
+        """What the Test button of Airflow's form shows."""
+        try:
+            store = self.get("/admin/stores")["stores"][0]["name"]
+            if self.settings.publishable_key:
+                self._call("GET", "/store/regions", token="")
+        except Reject:
+            return False, "Logged in, but Medusa refuses the publishable key. Copy it from the shop's settings."
+        except CrossdockError as error:
+            return False, str(error)
+        if not self.extension:
+            return True, f"Logged in to {store}. The ERP extension is missing: accounts are written one by one, slowly."
+        return True, f"Logged in to {store}. The ERP extension {self.extension} is there."
+
+    @cached_property
+    def _session(self) -> requests.Session:
+        settings = self.settings
+        session = self.get_conn({"Content-Type": "application/json"})
+        session.auth = None  # HttpHook would send the password with every call
+        for name in Settings.model_fields:  # and every extra as a header
+            session.headers.pop(name, None)
+        if settings.publishable_key:
+            session.headers["x-publishable-api-key"] = settings.publishable_key
+        return session
+
+    def _call(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        body: bytes | None = None,
+        token: str | None = None,
+    ) -> dict[str, Any]:
+        if path.startswith("/store/") and not self.settings.publishable_key:
+            raise Misconfigured(f"Connection {self.http_conn_id} needs the extra publishable_key for {path}.")
+        own = token is None
+        response = self._send(method, path, params, body, self._login() if own else token)
+        if own and response.status_code == 401:  # a token lives for a day
+            self._token = None
+            response = self._send(method, path, params, body, self._login())
+        return _answer(response, f"{method} {path}", writes=method != "GET")
+
+    def _login(self) -> str:
+        if self._token is None:
+            connection = self.get_connection(self.http_conn_id)
+            credentials = {"email": connection.login or "", "password": connection.password or ""}
+            path = "/auth/user/emailpass"
+            response = self._send("POST", path, None, msgspec.json.encode(credentials), None, writes=False)
+            if response.status_code in (400, 401):
+                raise BadCredentials(
+                    f"Medusa refuses the login of connection {self.http_conn_id}. Check e-mail and password."
+                )
+            answer = _answer(response, f"POST {path}", writes=False)
+            if answer.get("mfa_required") or "token" not in answer:
+                raise BadCredentials(
+                    f"The administrator of connection {self.http_conn_id} cannot log in with a password alone. "
+                    "Give Crossdock an administrator of its own, without a second factor."
+                )
+            self._token = str(answer["token"])
+        return self._token
+
+    def _send(
+        self,
+        method: str,
+        path: str,
+        params: Mapping[str, Any] | None,
+        body: bytes | None,
+        token: str | None,
+        writes: bool | None = None,
+    ) -> requests.Response:
+        session = self._session
+        try:
+            return session.request(
+                method, self.url_from_endpoint(path), params=params, data=body, timeout=self.settings.timeout,
+                headers={"Authorization": f"Bearer {token}"} if token else None, allow_redirects=False,
+            )  # fmt: skip
+        except requests.RequestException as error:
+            _unanswered(error, f"{method} {path}", method != "GET" if writes is None else writes)
+
+
+def _unanswered(error: requests.RequestException, call: str, writes: bool) -> NoReturn:
+    """No answer came: was the call sent?"""
+    if isinstance(error, requests.exceptions.SSLError):
+        raise Misconfigured("Medusa's certificate is not trusted. Correct the URL, or set the extra verify.") from None
+    never_sent = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
+    what = f"Medusa does not answer ({call}: {type(error).__name__})"
+    if writes and not never_sent:
+        raise AnswerLost(f"{what}; it may have been carried out.") from None
+    raise Retry(f"{what}. If this lasts, check that the shop runs and the URL is right.") from None
+
+
+def _answer(response: requests.Response, call: str, writes: bool) -> dict[str, Any]:
+    """The answer's object, or the error that says what to do."""
+    status = response.status_code
+    if status == 429:
+        after = response.headers.get("Retry-After", "")
+        raise Retry(f"Medusa wants us to slow down ({call}).", after=float(after) if after.isdigit() else None)
+    if status in (401, 403):
+        raise BadCredentials(f"Medusa refuses this login ({call}: {status}). Check the connection's user.")
+    if status in _REFUSED:
+        raise Reject(
+            _REFUSED[status],
+            f"Medusa answers {status}: {_message(response)}",
+            "Correct it in the ERP, or ask the shop's developers.",
+        )
+    if 300 <= status < 500:
+        raise Misconfigured(f"Medusa answers {status} ({call}). Check that the connection's URL is the shop's own.")
+    answer = None
+    if status < 300:
+        with contextlib.suppress(ValueError):
+            answer = response.json()
+    if isinstance(answer, dict):
+        return answer
+    fault = f"Medusa answers {status}" if status >= 500 else "Medusa's answer is no JSON object"
+    if writes:
+        raise AnswerLost(f"{fault} ({call}); it may have been carried out.")
+    raise Retry(f"{fault} ({call}).")
+
+
+def _message(response: requests.Response) -> str:
+    """Medusa's own words, without personal data."""
+    try:
+        words = str(response.json()["message"])
+    except (ValueError, KeyError, TypeError):
+        return "no reason given."
+    return re.sub(r"[^\s,;:'\"]+@[^\s,;:'\"]+", "(e-mail)", words)[:300]
