@@ -7,27 +7,21 @@ import json
 import shutil
 import threading
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
-from sandbox import erp, install, shop, supervisor
-from sandbox.place import PORTS, ROOT, RUN, STOREFRONT, VENV
-from sandbox.secret import secret, write_private
+from sandbox import buyers, erp, install, shop, supervisor
+from sandbox.place import PORTS, ROOT, RUN, STOREFRONT
+from sandbox.secret import write_private
 from sandbox.service import SandboxError
-from sandbox.stack import Stack
 from sandbox.supervisor import DEMO
 
 FACTS = ROOT / ".run" / "demo.json"
 """What a script needs to get into a running demo."""
 _FIRST = ("customers", "items", "pricing", "inventory", "orders", "offline_orders")
 """The order in which the domains run the first time; other DAGs are only unpaused."""
-_BUYERS = {"C0001": 2, "C0003": 1}
-"""Account -> how many of its buyers get a password."""
 
 
 class Progress:
@@ -93,10 +87,10 @@ def demo() -> None:
         with progress.part("sync"):
             runs = _run_dags(progress)
         with progress.part("buyers"):
-            buyers = let_buyers_in(DEMO)
-            progress.say(f"{len(buyers)} buyers have set a password from the shop's reset mail and logged in")
+            people = buyers.let_in(DEMO)
+            progress.say(f"{len(people)} buyers have set a password from the shop's reset mail and logged in")
     facts = DEMO.facts()
-    facts["storefront"]["buyers"] = buyers
+    facts["storefront"]["buyers"] = people
     write_private(FACTS, json.dumps({**facts, "seconds": progress.seconds}, indent=1))
     print("\n".join(["", *_account(runs), "", *_addresses(facts), "", "`make stop` stops it, `make demo` goes on."]))
 
@@ -110,12 +104,12 @@ def clean() -> None:
     """Stop, and remove all that this checkout has made."""
     stop()
     DEMO.remove()
-    for made in (".run", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache"):
-        shutil.rmtree(ROOT / made, ignore_errors=True)
-    for made in (STOREFRONT / "node_modules", ROOT / "include/sandbox/erp-client/node_modules"):
-        shutil.rmtree(made, ignore_errors=True)
-    for made in [*ROOT.glob("include/*.egg-info"), *ROOT.glob("[!.]*/**/__pycache__")]:
-        shutil.rmtree(made, ignore_errors=True)
+    names = (".run", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache")
+    made = [ROOT / name for name in names]
+    made += [STOREFRONT / "node_modules", ROOT / "include/sandbox/erp-client/node_modules"]
+    made += [*ROOT.glob("include/*.egg-info"), *ROOT.glob("[!.]*/**/__pycache__")]
+    for path in made:
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def show_status() -> None:
@@ -139,29 +133,6 @@ def alone() -> Iterator[None]:
         except BlockingIOError:
             raise SandboxError("Another make is at work in this checkout: wait for its end.") from None
         yield
-
-
-def let_buyers_in(stack: Stack) -> list[dict[str, str]]:
-    """Three buyers of two accounts set a password the way a buyer does: from the shop's reset mail.
-
-    Returns ``account``, ``email`` and ``password`` of each. Raises SandboxError when one cannot log in.
-    """
-    buyers = []
-    for account, email in _buyers(stack):
-        buyer = {"account": account, "email": email, "password": secret(stack.folder, f"buyer {email}")[:16]}
-        login = {name: buyer[name] for name in ("email", "password")}
-        try:
-            _shop(stack, "/auth/customer/emailpass", login)
-        except SandboxError:
-            asked = time.time()
-            _shop(stack, "/auth/customer/emailpass/reset-password", {"identifier": email})
-            mail = stack.mailbox.wait_for(email, "token=", since=asked)
-            link = urllib.parse.urlsplit(mail["text"][mail["text"].index("http") :].split()[0])
-            token = urllib.parse.parse_qs(link.query)["token"][0]
-            _shop(stack, "/auth/customer/emailpass/update", login, token)
-            _shop(stack, "/auth/customer/emailpass", login)
-        buyers.append(buyer)
-    return buyers
 
 
 def _prepare(progress: Progress) -> None:
@@ -208,23 +179,6 @@ def _run_dags(progress: Progress) -> dict[str, str]:
     for dag in sorted(present.difference(_FIRST)):
         client.unpause(dag)
     return runs
-
-
-def _buyers(stack: Stack) -> list[tuple[str, str]]:
-    raise NotImplementedError
-
-
-def _shop(stack: Stack, path: str, body: dict[str, str], token: str = "") -> Any:
-    request = urllib.request.Request(
-        stack.facts()["storefront"]["url"] + path,
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {}),
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=30) as response:
-            return json.loads(response.read() or b"null")
-    except urllib.error.HTTPError as error:
-        raise SandboxError(f"The shop answered {error.code} to {path}: {error.read()[:300]!r}") from None
 
 
 def _account(runs: dict[str, str]) -> list[str]:

@@ -68,7 +68,8 @@ def environment() -> None:
     uv = _uv()
     caches = {} if "UV_CACHE_DIR" in os.environ else {"UV_CACHE_DIR": str(CACHE / "uv")}
     if not _STAMP.exists():
-        run([uv, "venv", "--clear", "--python", sys.executable, VENV], _LOG, env=caches)
+        shutil.rmtree(VENV, ignore_errors=True)
+        run([uv, "venv", "--python", sys.executable, VENV], _LOG, env=caches)
     _STAMP.unlink(missing_ok=True)
     run([uv, "pip", "sync", "--python", VENV, "--require-hashes", "--compile-bytecode", _LOCK], _LOG, env=caches)
     run([uv, "pip", "install", "--python", VENV, "--no-deps", "-e", ROOT], _LOG, env=caches)

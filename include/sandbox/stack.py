@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from sandbox.service import Service, run
 _ERP = "erp"
 _SHOP = "shop"
 _STORE = "crossdock"
+_ALERTS = {"from_email": "airflow@crossdock.example", "to": "operator@crossdock.example"}
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,11 @@ class Stack:
         (self.folder / "shop").mkdir(exist_ok=True)
         if _STORE not in self.cluster.databases():
             self.cluster.create_database(_STORE)
-        run([VENV / "bin" / "crossdock", "db", "upgrade", "--dsn", self.store], self.folder / "log" / "store.log")
+        run([VENV / "bin" / "crossdock", "db-upgrade", "--dsn", self.store], self.folder / "log" / "store.log")
         self.airflow.prepare()
+        config = self.airflow.home / "crossdock.toml"
+        if not config.exists():
+            config.write_text(f"[pairs.default]\ngo_live = {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n")
 
     def systems(self) -> list[Service]:
         """The servers Airflow works with: mailbox, ERP, shop."""
@@ -95,13 +100,19 @@ class Stack:
         }
 
     def connect(self) -> None:
-        """Give a running Airflow its connections and pools; those it has stay as they are."""
+        """Give a running Airflow its connections and pools, and approve writing to the shop, once.
+
+        What is there stays as it is: a person may have changed it.
+        """
         client = self.airflow.client()
         for connection in self.connections():
             client.ensure("/connections", connection)
         for system in ("erp", "storefront"):
             pool = {"name": f"crossdock_{system}", "slots": 4, "description": f"Calls to the {system} at a time"}
             client.ensure("/pools", pool)
+        if not self.cluster.sql("SELECT FROM crossdock.target", _STORE):
+            log = self.folder / "log" / "store.log"
+            run([VENV / "bin" / "crossdock", "target", "approve", "storefront"], log, env=self.airflow.env())
 
     def connections(self) -> list[dict[str, Any]]:
         """The connections, as Airflow's REST API takes them."""
@@ -111,6 +122,7 @@ class Stack:
             {
                 "connection_id": "crossdock_erp", "conn_type": the_erp["type"], "host": the_erp["url"],
                 "schema": the_erp["database"], "login": the_erp["user"], "password": the_erp["password"],
+                "extra": json.dumps({"bearer": the_erp["bearer"]}),
             },
             {
                 "connection_id": "crossdock_storefront", "conn_type": the_shop["type"], "host": the_shop["url"],
@@ -123,7 +135,7 @@ class Stack:
             },
             {
                 "connection_id": "crossdock_smtp", "conn_type": "smtp", "host": HOST, "port": self.ports["mail"],
-                "extra": json.dumps({"disable_ssl": True, "disable_tls": True, "from_email": "crossdock@example.com"}),
+                "extra": json.dumps({"disable_ssl": True, "disable_tls": True, **_ALERTS}),
             },
         ]  # fmt: skip
 
