@@ -1,0 +1,163 @@
+"""The embedded ERP: a real Tryton 8.0 LTS, one process on one SQLite file, with its web client.
+
+Tryton is GPL-3.0-or-later and lives in an environment of its own; this project only ever talks to
+it over HTTP. Standard library only: everything here runs before anything is installed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+import sqlite3
+import subprocess
+import tempfile
+import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sandbox import merchant
+from sandbox.place import CACHE, ERP_VENV, HOST
+from sandbox.service import SandboxError, Service, answers, free_port
+
+CREDENTIALS = merchant.CREDENTIALS
+"""``user`` and ``password`` of the integration user (not an administrator), its ``bearer`` key,
+and ``admin password`` of the user ``admin``."""
+
+_HERE = Path(__file__).parent
+_LOCK = _HERE / "erp-requirements.lock"
+_CLIENT = _HERE / "erp-client"
+_WEB_ROOT = _CLIENT / "node_modules" / "tryton-sao"
+_MODULES = (
+    "product_attribute product_measurements product_image product_price_list_dates sale_price_list "
+    "account_invoice_stock stock_package_shipping sale_history sale_shipment_cost web_shop"
+).split()
+
+
+def install() -> None:
+    """The ERP's environment and its web client, each only if its lock file has changed.
+
+    Raises SandboxError when a package cannot be installed.
+    """
+    with _installing(ERP_VENV, _LOCK) as needed:
+        if needed:
+            venv.create(ERP_VENV, clear=True, with_pip=True)
+            pip = [str(ERP_VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            _run("install Tryton", [*pip, "--require-hashes", "--no-deps", "-r", str(_LOCK)])
+    modules = _CLIENT / "node_modules"
+    with _installing(modules, _CLIENT / "package-lock.json") as needed:
+        if needed:
+            npm = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
+            _run("install Tryton's web client", npm, cwd=_CLIENT)
+
+
+def template() -> Path:
+    """The merchant's database, ready to be copied. Built on first use (a minute), then cached.
+
+    Two processes may ask at once: the second waits for the first. An interrupted build leaves nothing.
+    """
+    CACHE.mkdir(parents=True, exist_ok=True)
+    finished = CACHE / f"erp-{_digest(_LOCK, Path(__file__), Path(merchant.__file__))[:16]}.sqlite"
+    with _locked(CACHE / "erp.lock"):
+        if not finished.exists():
+            for stale in CACHE.glob("erp-*"):
+                shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
+            with tempfile.TemporaryDirectory(prefix="erp-build-", dir=CACHE) as build:
+                os.replace(_build(Path(build)), finished)
+    return finished
+
+
+def fresh(directory: Path, database: str) -> None:
+    """A new copy of the merchant as ``directory/database.sqlite``; the server must not be running on it."""
+    directory.mkdir(parents=True, exist_ok=True)
+    target = directory / f"{database}.sqlite"
+    for name in ("", "-wal", "-shm"):  # a stale log would be replayed into the new file
+        target.with_name(target.name + name).unlink(missing_ok=True)
+    shutil.copyfile(template(), target)
+
+
+def service(directory: Path, database: str, port: int) -> Service:
+    """The ERP's server for ``directory/database.sqlite``: API and web client on one loopback port."""
+    return Service(
+        name="ERP",
+        # -d loads the database before the port opens: without it the first login fails, for ever
+        argv=[str(ERP_VENV / "bin" / "trytond"), "-d", database],
+        log=directory / "erp.log",
+        ready=lambda: answers(f"http://{HOST}:{port}/"),
+        env={**_environment(directory), "TRYTOND_WEB__LISTEN": f"{HOST}:{port}"},
+    )
+
+
+def _build(directory: Path) -> Path:
+    """The database with modules and merchant, in a directory that is thrown away afterwards."""
+    database = directory / "build.sqlite"
+    database.touch()
+    password = directory / "password"
+    password.write_text(CREDENTIALS["admin password"])
+    _run(
+        "create the ERP's database",
+        [str(ERP_VENV / "bin" / "trytond-admin"), "-d", "build", "-u", *_MODULES, "--activate-dependencies",
+         "--email", "admin@crossdock.example"],
+        env={**_environment(directory), "TRYTONPASSFILE": str(password)},
+    )  # fmt: skip
+    port = free_port()
+    server = service(directory, "build", port)
+    # With a queue and no worker, follow-up work waits until the seed asks for it, once per batch
+    server.env["TRYTOND_QUEUE__WORKER"] = "True"
+    server.start()
+    try:
+        server.wait()
+        merchant.seed(f"http://{HOST}:{port}", "build")
+    finally:
+        server.stop()
+    connection = sqlite3.connect(database)
+    with connection:
+        connection.execute("DELETE FROM ir_queue")  # done long ago, by the seed
+    connection.execute("VACUUM")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    return database
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    return {
+        "TRYTOND_DATABASE__URI": "sqlite://",
+        "TRYTOND_DATABASE__PATH": str(directory),
+        "TRYTOND_WEB__ROOT": str(_WEB_ROOT),
+    }
+
+
+@contextmanager
+def _installing(target: Path, lock: Path) -> Iterator[bool]:
+    """True when ``target`` was not made, completely, from this very lock file."""
+    stamp = target / ".crossdock"
+    wanted = _digest(lock)
+    needed = not stamp.exists() or stamp.read_text() != wanted
+    yield needed
+    if needed:
+        stamp.write_text(wanted)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _digest(*paths: Path) -> str:
+    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+
+
+def _run(what: str, argv: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
+    try:
+        done = subprocess.run(
+            argv, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise SandboxError(f"Could not {what}: {error.filename} is not there. Install it and try again.") from None
+    if done.returncode:
+        raise SandboxError(f"Could not {what}; the end of what {argv[0]} said:\n{done.stdout[-1500:]}")
