@@ -4,27 +4,33 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from sandbox.fleet import Fleet
 from sandbox.place import ROOT
 from sandbox.postgres import Cluster
 from sandbox.service import command_line, free_port
 
-_CLUSTERS = ROOT / ".run" / "test-postgres"
+_SESSIONS = ROOT / ".run" / "test"
 
 
 @pytest.fixture(scope="session")
-def pg() -> Iterator[Cluster]:
+def session() -> Path:
+    """A folder for the servers of this test session. What a killed session left running is stopped."""
+    for left in _SESSIONS.glob("*"):
+        if not command_line(int(left.name)):
+            for fleet in ("stack", "airflow"):
+                Fleet(left / fleet).sweep()
+            for data in (left / "stack" / "postgres", left / "pg"):
+                Cluster(data, 0, "").remove()
+    return _SESSIONS / str(os.getpid())
+
+
+@pytest.fixture(scope="session")
+def pg(session: Path) -> Iterator[Cluster]:
     """A cluster for this session. ``pg.create_database("name")`` gives the DSN of an empty database."""
-    _sweep()
-    cluster = Cluster(_CLUSTERS / str(os.getpid()), free_port(), password="test-only", durable=False).start()
+    cluster = Cluster(session / "pg", free_port(), password="test-only", durable=False).start()
     yield cluster
     cluster.remove()
-
-
-def _sweep() -> None:
-    """Remove what a killed session left behind."""
-    for left in _CLUSTERS.glob("*"):
-        if not command_line(int(left.name)):
-            Cluster(left, 0, "").remove()

@@ -36,15 +36,15 @@ async function logins(trx, buyers) {
 }
 
 /**
- * The registered customer of each e-mail, in any letter case. Ours: the ERP named him before, or he is in an account's
- * group, into which only an administrator can put somebody.
+ * The registered customer of each e-mail, in any letter case. Ours: the ERP named him before, or he is in one of our
+ * groups, into which only an administrator can put somebody.
  */
 async function existing(trx, emails) {
   const { rows } = await trx.raw(
     `select distinct on (lower(c.email)) lower(c.email) as email, c.id,
        l.customer_id is not null or exists (
          select from customer_group_customer gc join customer_group g on g.id = gc.customer_group_id
-         where gc.customer_id = c.id and gc.deleted_at is null and g.name like 'erp:account:%') as ours
+         where gc.customer_id = c.id and gc.deleted_at is null and g.name like 'erp:%') as ours
      from customer c left join erp_login l on l.customer_id = c.id
      where c.has_account and c.deleted_at is null and lower(c.email) = any(?)
      order by lower(c.email), ours desc, c.email = lower(c.email) desc, c.created_at desc`,

@@ -7,7 +7,8 @@ const { page } = require("../../../../lib/page")
  */
 module.exports.GET = async (req, res) => {
   const accounts = database(req.scope)("erp_account").select("code", "group_id as id", "fingerprint", "status").orderBy("code")
+  const { after, limit } = page(req.query)
   if (req.query.code) accounts.whereIn("code", [req.query.code].flat())
-  else page(accounts, "code", req.query)
+  else accounts.where("code", ">", after).limit(limit)
   res.json({ accounts: await accounts })
 }
