@@ -13,6 +13,8 @@ from sandbox.place import ROOT
 from sandbox.postgres import Cluster
 from sandbox.service import command_line, free_port
 
+pytest_plugins = ["tests.shop_fixtures"]
+
 _SESSIONS = ROOT / ".run" / "test"
 
 
