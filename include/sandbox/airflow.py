@@ -182,13 +182,26 @@ class Client:
             time.sleep(0.1)
         return state
 
-    def run(self, dag: str, conf: Mapping[str, Any] | None = None, seconds: float = 300) -> str:
-        """Start a run, wait for its end, give its id. Raises SandboxError, naming its tasks, if it failed."""
-        run_id = self.trigger(dag, conf)
+    def finish(self, dag: str, run_id: str, seconds: float = 300) -> str:
+        """Wait for the run to succeed, give its id. Raises SandboxError, with its tasks' words, if it fails."""
         if self.wait(dag, run_id, seconds) != "success":
-            tasks = {task["task_id"]: task["state"] for task in self.tasks(dag, run_id)}
-            raise SandboxError(f"The run {run_id} of {dag} failed: {tasks}")
+            told = [f"The run {run_id} of {dag} failed; see {self.url}/dags/{dag}/runs/{run_id}"]
+            for task in self.tasks(dag, run_id):
+                told.append(f"{task['task_id']}: {task['state']}")
+                if task["state"] == "failed":
+                    told.append(self.log(dag, run_id, task["task_id"], task["try_number"])[-3000:])
+            raise SandboxError("\n".join(told))
         return run_id
+
+    def run(self, dag: str, conf: Mapping[str, Any] | None = None, seconds: float = 300) -> str:
+        """Start a run and wait for it to succeed, see ``finish``. The DAG must not be paused."""
+        return self.finish(dag, self.trigger(dag, conf), seconds)
+
+    def log(self, dag: str, run_id: str, task: str, attempt: int = 1) -> str:
+        """What a task has said, line by line."""
+        run = urllib.parse.quote(run_id, safe="")
+        answer = self.call("GET", f"/dags/{dag}/dagRuns/{run}/taskInstances/{task}/logs/{attempt}?full_content=true")
+        return "\n".join(str(line.get("error_detail") or line["event"]) for line in answer["content"])
 
     def tasks(self, dag: str, run_id: str) -> list[dict[str, Any]]:
         """The task instances of a run."""

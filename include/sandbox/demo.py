@@ -170,11 +170,7 @@ def _run_dags(progress: Progress) -> dict[str, str]:
     for dag in [name for name in _FIRST if name in present]:
         runs[dag] = client.trigger(dag)  # queued before its schedule gets to work
         client.unpause(dag)
-        if client.wait(dag, runs[dag]) != "success":
-            tasks = {task["task_id"]: task["state"] for task in client.tasks(dag, runs[dag])}
-            raise SandboxError(
-                f"The DAG {dag} failed ({tasks}): look at {DEMO.airflow.url}/dags/{dag}/runs/{runs[dag]}."
-            )
+        client.finish(dag, runs[dag])
         progress.say(f"{dag} is in step")
     for dag in sorted(present.difference(_FIRST)):
         client.unpause(dag)

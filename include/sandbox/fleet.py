@@ -15,10 +15,10 @@ from sandbox.service import Service, began
 
 
 class Fleet:
-    """The services of one sandbox. Their process ids lie in ``record``, for when their owner is killed."""
+    """The services of one sandbox. Their process ids lie in its folder, for when their owner is killed."""
 
-    def __init__(self, record: Path) -> None:
-        self._record = record
+    def __init__(self, folder: Path) -> None:
+        self._record = folder / "services.json"
         self._services: list[Service] = []
 
     def start(self, services: Sequence[Service]) -> None:
@@ -28,6 +28,7 @@ class Fleet:
         for service in services:
             self._services.append(service.start())
         running = [(service.process.pid, began(service.process.pid)) for service in self._services if service.process]
+        self._record.parent.mkdir(parents=True, exist_ok=True)
         self._record.write_text(json.dumps(running))
 
     def wait(self, seconds: float = 180) -> None:

@@ -108,7 +108,8 @@ def inherited() -> dict[str, str]:
 def began(pid: int) -> str:
     """When a process began, "" if there is none: tells it from a later owner of the same number."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return "" if state == "Z" else fields[18]
     except OSError:
         if Path("/proc/self").exists():
             return ""

@@ -58,7 +58,7 @@ def halt(stack: Stack, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while status(stack) and time.monotonic() < deadline:
             time.sleep(0.1)
-    Fleet(_record(stack)).sweep()
+    Fleet(stack.folder).sweep()
     stack.cluster.stop()
     _status_file(stack).unlink(missing_ok=True)
 
@@ -66,7 +66,7 @@ def halt(stack: Stack, seconds: float = 60) -> None:
 def main() -> None:
     """Run until SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    fleet = Fleet(_record(DEMO))
+    fleet = Fleet(DEMO.folder)
     try:
         _tell("starting", {})
         if not DEMO.cluster.running():
@@ -100,10 +100,6 @@ def _tell(state: str, ended: dict[str, int]) -> None:
 
 def _status_file(stack: Stack) -> Path:
     return stack.folder / "status.json"
-
-
-def _record(stack: Stack) -> Path:
-    return stack.folder / "services.json"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,54 @@
+"""The real thing, booted once per session: ERP, shop, store, and Airflow on top of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sandbox.airflow import Client
+from sandbox.fleet import Fleet
+from sandbox.place import PORTS, ROOT
+from sandbox.service import free_port
+from sandbox.stack import Stack
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.e2e)
+
+
+@pytest.fixture(scope="session")
+def systems(session: Path) -> Iterator[Stack]:
+    """A running Tryton (the demo's merchant), an empty Medusa, a mailbox and a store; see ``Stack.facts``."""
+    ports: set[int] = set()
+    while len(ports) < len(PORTS):
+        ports.add(free_port())
+    stack = Stack(session / "stack", dict(zip(PORTS, ports, strict=True)), durable=False)
+    fleet = Fleet(stack.folder)
+    try:
+        stack.cluster.start()
+        stack.prepare()
+        fleet.start(stack.systems())
+        fleet.wait()
+        yield stack
+    finally:
+        fleet.stop()
+        stack.remove()
+
+
+@pytest.fixture(scope="session")
+def airflow(systems: Stack, session: Path) -> Iterator[Client]:
+    """A running Airflow with the connections of ``systems`` and every DAG of this project, paused."""
+    fleet = Fleet(session / "airflow")
+    try:
+        fleet.start(systems.airflow.services())
+        fleet.wait()
+        systems.connect()
+        client = systems.airflow.client()
+        client.wait_for_dags({file.stem for file in (ROOT / "dags").glob("*.py")})
+        yield client
+    finally:
+        fleet.stop()
