@@ -57,19 +57,24 @@ class Erp:
 
     def parts(self):
         for source_id, (_, fields) in self.rows.items():
-            yield [f"party:{source_id}={fields.get('number')}", *(f"contact:{b['source_id']}" for b in fields.get("buyers", ()))]
+            yield self._parts_of(source_id, fields)
+
+    @staticmethod
+    def _parts_of(source_id, fields):
+        contacts = (f"contact:{buyer['source_id']}" for buyer in fields.get("buyers", ()))
+        return [f"party:{source_id}={fields.get('number')}", *contacts]
 
     def parse(self, raw):
         fields = json.loads(raw)
         source_id = fields.pop("id")
         if not fields.get("number"):
             raise Reject("no_number", f"record {source_id} has no number.", "Number it.")
-        fields["parts"] = [f"party:{source_id}={fields['number']}", *(f"contact:{b['source_id']}" for b in fields.get("buyers", ()))]
+        fields["parts"] = self._parts_of(source_id, fields)
         return Account.model_validate_json(json.dumps(fields))
 
 
 class Shop:
-    """What it was told, by account number. ``refuses`` and ``loses`` play the faults."""
+    """What it was told, by account number. ``refuses``, ``loses`` and ``away_after`` calls play the faults."""
 
     name = "memory shop"
     version = "1"
@@ -80,7 +85,7 @@ class Shop:
         self.calls: list[list[str]] = []
         self.refuses: set[str] = set()
         self.loses = 0
-        self.away = False
+        self.away_after: int | None = None
 
     def fingerprint(self):
         return "memory://shop"
@@ -89,14 +94,15 @@ class Shop:
         return json.dumps({"name": record.name, "open": record.may_log_in}).encode()
 
     def put(self, batch: list[Put]):
-        if self.away:
+        if self.away_after is not None and len(self.calls) >= self.away_after:
             raise Retry("the shop is away")
         self.calls.append([put.key for put in batch])
         if bad := self.refuses & {put.key for put in batch}:
             raise Reject("refused", f"{len(bad)} records are refused.", "Mend them.")
         for put in batch:
             before = self.records.get(put.key)
-            self.records[put.key] = (before[0] if before else f"id-{put.key}", put.payload.decode() if put.op != "remove" else "", put.fingerprint)
+            target_id = before[0] if before else f"id-{put.key}"
+            self.records[put.key] = (target_id, "" if put.op == "remove" else put.payload.decode(), put.fingerprint)
         if self.loses:
             self.loses -= 1
             raise AnswerLost("no answer")
@@ -129,12 +135,15 @@ class World:
         self.names = itertools.count(1)
 
     def run(self, name: str | None = None, **request) -> Run:
-        return Run("default", CUSTOMERS, name or f"run-{next(self.names)}", self.erp, self.shop,
-                   PostgresStore(psycopg.connect(self.dsn)), self.gate, Request(**request))  # fmt: skip
+        return self._as_task(name or f"run-{next(self.names)}", Request(**request))
+
+    def _as_task(self, name: str, request: Request) -> Run:
+        store = PostgresStore(psycopg.connect(self.dsn))
+        return Run("default", CUSTOMERS, name, self.erp, self.shop, store, self.gate, request)
 
     def step(self, run: Run, step: str):
         """One task: a process of its own finds the run by its name."""
-        again = Run(run.pair, run.flow, run.airflow_run, self.erp, self.shop, PostgresStore(psycopg.connect(self.dsn)), self.gate, run.request)
+        again = self._as_task(run.airflow_run, run.request)
         try:
             return getattr(steps, step)(again)
         finally:

@@ -97,13 +97,15 @@ def _target(options: argparse.Namespace) -> int:
             print(f"writing to the {options.side} of pair {pair.name} is {options.do}")
         else:
             rows = connection.execute(
-                "SELECT fingerprint, write_enabled, changed_by, changed_at FROM crossdock.target WHERE (pair, side) = (%s, %s)",
+                """
+                SELECT fingerprint, write_enabled, changed_by, changed_at
+                FROM crossdock.target
+                WHERE (pair, side) = (%s, %s)
+                """,
                 (pair.name, options.side),
             ).fetchall()
-            print(
-                *(f"{f}: {'on' if on else 'off'}, by {by} at {at}" for f, on, by, at in rows) or ("not approved",),
-                sep="\n",
-            )
+            lines = [f"{fingerprint}: {'on' if on else 'off'}, by {by} at {at}" for fingerprint, on, by, at in rows]
+            print("\n".join(lines) or "not approved")
     return 0
 
 
@@ -117,14 +119,17 @@ def _doctor(options: argparse.Namespace) -> int:
     for side in SIDES:
         conn_id = pair.suffixed(f"crossdock_{side}")
         try:
-            good, text = BaseHook.get_connection(conn_id).get_hook().test_connection()
+            hook: Any = BaseHook.get_hook(conn_id)
+            good, text = hook.test_connection()
         except Exception as error:
             good, text = False, f"{type(error).__name__}: {error}"
         wrong += not good
         print(f"{'ok  ' if good else 'FAIL'} {conn_id}: {text}")
     with _store() as connection:
-        approved = dict(connection.execute(
-            "SELECT side, fingerprint FROM crossdock.target WHERE pair = %s AND write_enabled", (pair.name,)).fetchall())  # fmt: skip
+        rows = connection.execute(
+            "SELECT side, fingerprint FROM crossdock.target WHERE pair = %s AND write_enabled", (pair.name,)
+        )
+        approved = dict(rows.fetchall())
     print("ok   crossdock_db: the store answers")
     here = system("storefront", pair).fingerprint()
     good = approved.get("storefront") == here
@@ -144,7 +149,8 @@ def _explain(options: argparse.Namespace) -> int:
         found = journey(connection, options.pair, options.flow, options.key)
     if not any(found.values()):
         print(
-            f"{options.flow} {options.key}: nothing is known. Trigger {options.flow} with keys = [{options.key!r}] to read it now."
+            f"{options.flow} {options.key}: nothing is known. "
+            f"Trigger {options.flow} with keys = [{options.key!r}] to read it now."
         )
         return 1
     for place, rows in found.items():
@@ -157,9 +163,8 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _links(options: argparse.Namespace) -> None:
+    from crossdock.store.postgres import forget_links
+
     with _store() as connection:
-        for table in ("ledger", "watermark"):
-            connection.execute(
-                f"DELETE FROM crossdock.{table} WHERE (pair, flow) = (%s, %s)", (options.pair, options.flow)
-            )  # noqa: S608
+        forget_links(connection, options.pair, options.flow)
     print(f"The links of {options.flow} are forgotten. Its next run adopts what the target holds and ends as a plan.")

@@ -15,47 +15,106 @@ def _rows(connection: Connection[Any], text: LiteralString, **values: Any) -> li
 
 def runs(connection: Connection[Any], limit: int = 50) -> list[dict[str, Any]]:
     """The latest runs that did something or failed, with their books."""
-    return _rows(connection, """
-        SELECT id, pair, flow, airflow_run, mode, step, state, message, counts, totals, quality, window_from, window_to, started_at, finished_at
-        FROM crossdock.run WHERE state <> 'drained' ORDER BY id DESC LIMIT %(limit)s""", limit=limit)  # fmt: skip
+    return _rows(
+        connection,
+        """
+        SELECT id, pair, flow, airflow_run, mode, step, state, message, counts, totals, quality,
+               window_from, window_to, started_at, finished_at
+        FROM crossdock.run
+        WHERE state <> 'drained'
+        ORDER BY id DESC
+        LIMIT %(limit)s
+        """,
+        limit=limit,
+    )
 
 
 def domains(connection: Connection[Any]) -> list[dict[str, Any]]:
     """Per pair and flow: how far it is, how its last run ended, what is open."""
-    return _rows(connection, """
+    return _rows(
+        connection,
+        """
         SELECT r.pair, r.flow, r.id AS run, r.state, r.message, r.started_at, w.until AS in_step_until,
-            (SELECT count(*) FROM crossdock.ledger l WHERE (l.pair, l.flow) = (r.pair, r.flow) AND l.target_id IS NOT NULL AND NOT l.removed) AS live,
-            (SELECT count(*) FROM crossdock.quarantine q WHERE (q.pair, q.flow) = (r.pair, r.flow) AND q.resolved_at IS NULL) AS quarantined,
-            (SELECT count(*) FROM crossdock.parked p WHERE (p.pair, p.flow) = (r.pair, r.flow)) AS waiting,
-            (SELECT count(*) FROM crossdock.held h WHERE (h.pair, h.flow) = (r.pair, r.flow)) AS held
-        FROM (SELECT DISTINCT ON (pair, flow) * FROM crossdock.run WHERE state <> 'drained' ORDER BY pair, flow, id DESC) r
-        LEFT JOIN crossdock.watermark w ON (w.pair, w.flow) = (r.pair, r.flow) ORDER BY r.pair, r.flow""")  # fmt: skip
+               (SELECT count(*) FROM crossdock.ledger l
+                WHERE (l.pair, l.flow) = (r.pair, r.flow) AND l.target_id IS NOT NULL AND NOT l.removed) AS live,
+               (SELECT count(*) FROM crossdock.quarantine q
+                WHERE (q.pair, q.flow) = (r.pair, r.flow) AND q.resolved_at IS NULL) AS quarantined,
+               (SELECT count(*) FROM crossdock.parked p WHERE (p.pair, p.flow) = (r.pair, r.flow)) AS waiting,
+               (SELECT count(*) FROM crossdock.held h WHERE (h.pair, h.flow) = (r.pair, r.flow)) AS held
+        FROM (
+            SELECT DISTINCT ON (pair, flow) *
+            FROM crossdock.run
+            WHERE state <> 'drained'
+            ORDER BY pair, flow, id DESC
+        ) r
+        LEFT JOIN crossdock.watermark w ON (w.pair, w.flow) = (r.pair, r.flow)
+        ORDER BY r.pair, r.flow
+        """,
+    )
 
 
 def quarantined(connection: Connection[Any], limit: int = 200) -> list[dict[str, Any]]:
     """Open quarantine, without the records themselves: they may hold personal data."""
-    return _rows(connection, """
+    return _rows(
+        connection,
+        """
         SELECT pair, flow, key, source_id, stage, code, reason, remedy, attempts, first_seen, last_seen, run_id
-        FROM crossdock.quarantine WHERE resolved_at IS NULL ORDER BY last_seen DESC LIMIT %(limit)s""", limit=limit)  # fmt: skip
+        FROM crossdock.quarantine
+        WHERE resolved_at IS NULL
+        ORDER BY last_seen DESC
+        LIMIT %(limit)s
+        """,
+        limit=limit,
+    )
 
 
 def proposals(connection: Connection[Any], limit: int = 200) -> list[dict[str, Any]]:
     """Logins that want an account, for a person to judge."""
-    return _rows(connection, """
-        SELECT pair, login, email, evidence, value, first_seen FROM crossdock.review
-        WHERE resolved_at IS NULL ORDER BY first_seen DESC LIMIT %(limit)s""", limit=limit)  # fmt: skip
+    return _rows(
+        connection,
+        """
+        SELECT pair, login, email, evidence, value, first_seen
+        FROM crossdock.review
+        WHERE resolved_at IS NULL
+        ORDER BY first_seen DESC
+        LIMIT %(limit)s
+        """,
+        limit=limit,
+    )
+
+
+_JOURNEY: dict[str, LiteralString] = {
+    "ledger": """
+        SELECT source_id, target_id, removed, run_id, synced_at
+        FROM crossdock.ledger
+        WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)
+        """,
+    "quarantine": """
+        SELECT stage, code, reason, remedy, attempts, first_seen, last_seen, resolved_at, resolution
+        FROM crossdock.quarantine
+        WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)
+        ORDER BY id DESC
+        """,
+    "waiting": """
+        SELECT needs, since
+        FROM crossdock.parked
+        WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)
+        """,
+    "held": """
+        SELECT reason, since
+        FROM crossdock.held
+        WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)
+        """,
+    "writes": """
+        SELECT run_id, op, status, note, sent_at, done_at
+        FROM crossdock.outbox
+        WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)
+        ORDER BY run_id DESC
+        LIMIT 20
+        """,
+}
 
 
 def journey(connection: Connection[Any], pair: str, flow: str, key: str) -> dict[str, list[dict[str, Any]]]:
     """All that is known of one record: where it is now, why, and what was written when."""
-    where = {"pair": pair, "flow": flow, "key": key}
-    return {
-        "ledger": _rows(connection, """SELECT source_id, target_id, removed, run_id, synced_at FROM crossdock.ledger
-            WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)""", **where),
-        "quarantine": _rows(connection, """SELECT stage, code, reason, remedy, attempts, first_seen, last_seen, resolved_at, resolution
-            FROM crossdock.quarantine WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s) ORDER BY id DESC""", **where),
-        "waiting": _rows(connection, "SELECT needs, since FROM crossdock.parked WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)", **where),
-        "held": _rows(connection, "SELECT reason, since FROM crossdock.held WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)", **where),
-        "writes": _rows(connection, """SELECT run_id, op, status, note, sent_at, done_at FROM crossdock.outbox
-            WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s) ORDER BY run_id DESC LIMIT 20""", **where),
-    }  # fmt: skip
+    return {place: _rows(connection, text, pair=pair, flow=flow, key=key) for place, text in _JOURNEY.items()}

@@ -41,16 +41,17 @@ class Books:
 
     @property
     def accounted_for(self) -> int:
-        counted = ("created", "updated", "removed", "unchanged", "waiting", "held",
-                   "quarantined", "superseded", "pending", "planned")  # fmt: skip
-        return sum(getattr(self, name) for name in counted) + sum(self.skipped.values())
+        written = self.created + self.updated + self.removed
+        set_aside = self.waiting + self.held + self.quarantined + sum(self.skipped.values())
+        return written + self.unchanged + set_aside + self.superseded + self.pending + self.planned
 
     def close(self, unit: str) -> Books:
         """The books, if they balance. Raises OpenAccount if a record is missing or counted twice."""
         if self.came_in != self.accounted_for:
             raise OpenAccount(
                 f"{self.came_in} {unit} records came in, {self.accounted_for} are accounted for: {self.line()}. "
-                "The watermark stays. This is a defect: report it with the run's log; the next run reads the window again."
+                "The watermark stays. This is a defect: report it with the run's log; "
+                "the next run reads the window again."
             )
         return self
 

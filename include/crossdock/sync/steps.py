@@ -128,10 +128,16 @@ def _staged(source: Source[Any], row: Changed, raw: bytes, salt: bytes) -> Stage
         )
     payload = record.model_dump_json(exclude={"parts"})
     return Staged(
-        row.key, row.source_id, row.raw_hash, UUID(bytes=hashlib.sha256(salt + payload.encode()).digest()[:16]),
-        record.gone, [f"{flow}:{key}" for flow, key in sorted(record.needs)], sorted(record.parts), payload,
-        record.columns(),
-    )  # fmt: skip
+        key=row.key,
+        source_id=row.source_id,
+        raw_hash=row.raw_hash,
+        canon_hash=UUID(bytes=hashlib.sha256(salt + payload.encode()).digest()[:16]),
+        gone=record.gone,
+        needs=[f"{flow}:{key}" for flow, key in sorted(record.needs)],
+        parts=sorted(record.parts),
+        payload=payload,
+        columns=record.columns(),
+    )
 
 
 def _refusal(row: Changed, raw: bytes, error: Reject | ValidationError) -> Refusal:
@@ -143,10 +149,8 @@ def _refusal(row: Changed, raw: bytes, error: Reject | ValidationError) -> Refus
         f"{'.'.join(map(str, e['loc'])) or 'record'}: {e['msg'].removeprefix('Value error, ')}"
         for e in error.errors()[:10]
     )
-    return Refusal(
-        row.key, row.source_id, "invalid", faults,
-        "Correct these fields in the source system; the record is read again when it changes.", payload, row.raw_hash,
-    )  # fmt: skip
+    remedy = "Correct these fields in the source system; the record is read again when it changes."
+    return Refusal(row.key, row.source_id, "invalid", faults, remedy, payload, row.raw_hash)
 
 
 # ---------------------------------------------------------------- validate
@@ -222,7 +226,7 @@ def transform(run: Run) -> bool:
 
 
 def _adopt_existing(run: Run) -> None:
-    there = sum(len(page) for page in run.target.keys())
+    there = sum(map(len, run.target.keys()))
     if not there:
         return
     matched = 0
@@ -344,7 +348,8 @@ def settle(run: Run) -> Settled:
     if run.step == "transformed" and not planned:
         _fail(
             run,
-            f"load did not finish: {run.books.pending} of its records are pending and will be taken up by the next run ({line})",
+            f"load did not finish: {run.books.pending} of its records are pending "
+            f"and will be taken up by the next run ({line})",
         )
     if planned:
         line = run.message or f"plan {run.id} saved: {line}. Apply it with plan = {run.id}."

@@ -21,12 +21,17 @@ def upgrade(connection: Connection[Any]) -> list[str]:
         connection.execute("CREATE SCHEMA IF NOT EXISTS crossdock")
         connection.execute("SET LOCAL search_path = crossdock")
         connection.execute(
-            "CREATE TABLE IF NOT EXISTS migration (name text PRIMARY KEY, applied_at timestamptz NOT NULL DEFAULT now())"
+            """
+            CREATE TABLE IF NOT EXISTS migration (
+                name       text PRIMARY KEY,
+                applied_at timestamptz NOT NULL DEFAULT now()
+            )
+            """
         )
         known = {name for (name,) in connection.execute("SELECT name FROM migration")}
         for script in sorted((f for f in files(__name__).iterdir() if f.name.endswith(".sql")), key=lambda f: f.name):
             if script.name not in known:
-                connection.execute(sql.SQL(script.read_text(encoding="utf-8")))  # type: ignore[arg-type]
+                connection.execute(sql.SQL(script.read_text(encoding="utf-8")))
                 connection.execute("INSERT INTO migration (name) VALUES (%s)", (script.name,))
                 applied.append(script.name)
     return applied

@@ -1,0 +1,456 @@
+"""Decisions, the outbox they are written to, and the ledger that keeps what became of them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, LiteralString
+
+from psycopg import sql
+
+from crossdock.errors import Stop, WritesOff
+from crossdock.ports import Outcome, Put
+from crossdock.store.stage import StageTables
+from crossdock.sync.run import Decided, Refusal, Run
+
+
+class Outbox(StageTables):
+    """The truth of a load: what is to be written, what was confirmed, what was refused."""
+
+    def unconfirmed(self, run: Run) -> Sequence[Put]:
+        return self._puts(
+            run,
+            """
+            SELECT key, op, target_id, payload, canon_hash
+            FROM outbox
+            WHERE (pair, flow, status) = (%(pair)s, %(flow)s, 'pending')
+            ORDER BY key
+            """,
+        )
+
+    def sent(self, run: Run) -> Sequence[Put]:
+        return self._puts(
+            run,
+            """
+            SELECT key, op, target_id, payload, canon_hash
+            FROM outbox
+            WHERE (run_id, status) = (%(id)s, 'pending') AND sent_at IS NOT NULL
+            ORDER BY key
+            """,
+        )
+
+    def _puts(self, run: Run, text: LiteralString, **values: Any) -> Sequence[Put]:
+        return [
+            Put(key, op, target_id, payload.encode(), canon.hex)
+            for key, op, target_id, payload, canon in self._run(run, text, **values)
+        ]
+
+    def adopt(self, run: Run, done: Mapping[str, str], superseded: Collection[str]) -> None:
+        with self._db.transaction():
+            self._run(
+                run,
+                """
+                UPDATE outbox o
+                SET status = 'done', target_id = d.target_id, done_at = now(), note = 'found carried out'
+                FROM unnest(%(keys)s::text[], %(ids)s::text[]) AS d (key, target_id)
+                WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'pending') AND o.key = d.key
+                """,
+                keys=list(done),
+                ids=list(done.values()),
+            )
+            self._run(
+                run,
+                """
+                UPDATE outbox
+                SET status = 'superseded'
+                WHERE (pair, flow, status) = (%(pair)s, %(flow)s, 'pending') AND key = ANY(%(keys)s)
+                """,
+                keys=list(superseded),
+            )
+            self._merge_done(run)
+            self._run(run, "DELETE FROM outbox WHERE run_id = %(id)s AND status <> 'planned'")
+
+    # ---- transform
+
+    def first_run(self, run: Run) -> bool:
+        return self._one(run, "SELECT true FROM ledger WHERE (pair, flow) = (%(pair)s, %(flow)s) LIMIT 1") is None
+
+    def decide(self, run: Run) -> None:
+        with self._db.transaction():
+            self._run(
+                run,
+                """
+                UPDATE {wide} w
+                SET target_id = coalesce(w.target_id, d.target_id), action = d.action, reason = d.reason
+                FROM (
+                    SELECT w.key, l.target_id,
+                           CASE WHEN q.key IS NOT NULL THEN 'quarantined'
+                                WHEN w.gone AND coalesce(w.target_id, l.target_id) IS NULL THEN 'skip'
+                                WHEN w.gone AND l.removed THEN 'unchanged'
+                                WHEN w.gone THEN 'remove'
+                                WHEN n.missing IS NOT NULL THEN 'wait'
+                                WHEN coalesce(w.target_id, l.target_id) IS NULL THEN 'create'
+                                ELSE 'update'
+                           END AS action,
+                           CASE WHEN w.gone AND coalesce(w.target_id, l.target_id) IS NULL
+                                THEN 'withdrawn before it was ever written'
+                                ELSE n.missing
+                           END AS reason
+                    FROM {wide} w
+                    LEFT JOIN ledger l ON (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = w.key
+                    LEFT JOIN quarantine q
+                      ON (q.pair, q.flow) = (%(pair)s, %(flow)s)
+                     AND q.key = w.key
+                     AND q.resolved_at IS NULL
+                     AND q.raw_hash = w.raw_hash
+                     AND NOT q.replay
+                     AND NOT %(force)s
+                    LEFT JOIN LATERAL (
+                        SELECT string_agg(need, ', ') AS missing
+                        FROM unnest(w.needs) AS need
+                        WHERE NOT EXISTS (
+                            SELECT FROM ledger x
+                            WHERE x.pair = %(pair)s
+                              AND x.flow = split_part(need, ':', 1)
+                              AND x.key = substr(need, strpos(need, ':') + 1)
+                              AND x.target_id IS NOT NULL
+                              AND NOT x.removed
+                        )
+                    ) n ON true
+                    WHERE w.action IS NULL
+                ) d
+                WHERE w.key = d.key
+                """,
+                force=run.request.force,
+            )
+            self._hold(run)
+            self._set_down(run)
+
+    def _hold(self, run: Run) -> None:
+        """The brake. First loads and forced records are exempt."""
+        live = int(
+            self._one(
+                run,
+                """
+                SELECT count(*)
+                FROM ledger
+                WHERE (pair, flow) = (%(pair)s, %(flow)s) AND NOT removed AND target_id IS NOT NULL
+                """,
+            )
+        )
+        if not live or run.request.force or not run.flow.losses:
+            return
+        lost = [sql.SQL("coalesce({}, false)").format(sql.Identifier(name)) for name in run.flow.losses]
+        loses = {"loses": sql.SQL(" OR ").join(lost)}
+        losses = int(
+            self._one(run, "SELECT count(*) FROM {wide} WHERE action IN ('update', 'remove') AND ({loses})", loses)
+        )
+        brake = run.flow.brake
+        if losses > max(brake.at_least, brake.share * live):
+            self._run(
+                run,
+                """
+                UPDATE {wide}
+                SET action = 'hold', reason = %(reason)s
+                WHERE action IN ('update', 'remove') AND ({loses})
+                """,
+                loses,
+                reason=f"one of {losses} losses in one run, of {live} records: more than usual",
+            )
+
+    def _set_down(self, run: Run) -> None:
+        """What is not to be written now, in its durable place."""
+        self._run(
+            run,
+            """
+            UPDATE quarantine q
+            SET run_id = %(id)s, last_seen = now()
+            FROM {wide} w
+            WHERE (q.pair, q.flow) = (%(pair)s, %(flow)s)
+              AND q.key = w.key
+              AND q.resolved_at IS NULL
+              AND w.action = 'quarantined'
+            """,
+        )
+        self._run(
+            run,
+            """
+            INSERT INTO parked (pair, flow, key, needs, run_id)
+            SELECT %(pair)s, %(flow)s, key, needs, %(id)s FROM {wide} WHERE action = 'wait'
+            ON CONFLICT (pair, flow, key) DO UPDATE
+            SET needs = excluded.needs, run_id = excluded.run_id
+            """,
+        )
+        self._run(
+            run,
+            """
+            INSERT INTO held (pair, flow, key, reason, run_id)
+            SELECT %(pair)s, %(flow)s, key, reason, %(id)s FROM {wide} WHERE action = 'hold'
+            ON CONFLICT (pair, flow, key) DO UPDATE
+            SET reason = excluded.reason, run_id = excluded.run_id
+            """,
+        )
+
+    def decided(self, run: Run) -> Iterator[Sequence[Decided]]:
+        query: LiteralString = """
+            SELECT key, action, source_id, target_id, canon_hash, payload
+            FROM {wide}
+            WHERE action IN ('create', 'update', 'remove')
+            ORDER BY key
+            """
+        for page in self._pages(run, query):
+            yield [Decided(*row) for row in page]
+
+    def to_outbox(self, run: Run, payloads: Sequence[tuple[str, bytes]]) -> None:
+        self._run(
+            run,
+            """
+            INSERT INTO outbox (
+                run_id, pair, flow, key, op, source_id, target_id, raw_hash, canon_hash, parts, payload, status
+            )
+            SELECT %(id)s, %(pair)s, %(flow)s, w.key, w.action, w.source_id, w.target_id, w.raw_hash,
+                   w.canon_hash, w.parts, p.payload, %(status)s
+            FROM unnest(%(keys)s::text[], %(payloads)s::text[]) AS p (key, payload)
+            JOIN {wide} w ON w.key = p.key
+            ON CONFLICT (run_id, key) DO UPDATE
+            SET op = excluded.op, payload = excluded.payload, status = excluded.status
+            """,
+            keys=[key for key, _ in payloads],
+            payloads=[payload.decode() for _, payload in payloads],
+            status="planned" if run.mode == "plan" else "pending",
+        )
+
+    def count_decisions(self, run: Run) -> None:
+        books = run.books
+        rows = self._run(
+            run,
+            """
+            SELECT action, CASE WHEN action = 'skip' THEN reason END, count(*)
+            FROM {wide}
+            WHERE action IN ('unchanged', 'wait', 'hold', 'skip')
+            GROUP BY 1, 2
+            """,
+        )
+        for action, reason, count in rows.fetchall():
+            if action == "unchanged":
+                books.unchanged += count
+            elif action == "wait":
+                books.waiting = count
+            elif action == "hold":
+                books.held = count
+            else:
+                books.skipped[reason] = books.skipped.get(reason, 0) + count
+        for name in run.flow.totals:
+            run.totals[name] = self._one(
+                run,
+                "SELECT coalesce(sum({column}), 0)::int8 FROM {wide} WHERE action IN ('create', 'update')",
+                {"column": sql.Identifier(name)},
+            )
+
+    def take_over_plan(self, run: Run) -> int:
+        plan = run.request.plan
+        with self._db.transaction():
+            saved = self._one(
+                run,
+                "SELECT true FROM run WHERE id = %(plan)s AND (pair, flow, state) = (%(pair)s, %(flow)s, 'planned')",
+                plan=plan,
+            )
+            if not saved:
+                raise Stop(
+                    f"{run}: there is no saved plan {plan} of this flow. Look at the runs that ended as 'planned'."
+                )
+            run.books.taken_up = self._run(
+                run,
+                """
+                WITH plan AS (
+                    UPDATE outbox
+                    SET status = 'superseded'
+                    WHERE (run_id, status) = (%(plan)s, 'planned')
+                    RETURNING *
+                )
+                INSERT INTO outbox (
+                    run_id, pair, flow, key, op, source_id, target_id, raw_hash, canon_hash, parts, payload, status
+                )
+                SELECT %(id)s, p.pair, p.flow, p.key, p.op, p.source_id, p.target_id, p.raw_hash, p.canon_hash,
+                       p.parts, p.payload, CASE WHEN l.run_id > p.run_id THEN 'superseded' ELSE 'pending' END
+                FROM plan p
+                LEFT JOIN ledger l ON (l.pair, l.flow, l.key) = (p.pair, p.flow, p.key)
+                """,
+                plan=plan,
+            ).rowcount
+        return run.books.taken_up
+
+    # ---- load
+
+    def require_writable(self, run: Run, fingerprint: str) -> None:
+        side = run.flow.target
+        row = self._run(
+            run, "SELECT fingerprint, write_enabled FROM target WHERE (pair, side) = (%(pair)s, %(side)s)", side=side
+        ).fetchone()
+        if row is None or row[0] != fingerprint:
+            approved = "for no system yet" if row is None else f"for {row[0]}"
+            raise WritesOff(
+                f"{run}: writing was approved {approved}, but the connection leads to {fingerprint}. If that is right, "
+                f"say 'crossdock target approve --pair {run.pair} {side}', then clear this run. "
+                "A plan (mode = plan) works without it."
+            )
+        if not row[1]:
+            raise WritesOff(
+                f"{run}: writing to the {side} is switched off. "
+                f"'crossdock target on --pair {run.pair} {side}' switches it on again."
+            )
+
+    def next_batch(self, run: Run, size: int) -> Sequence[Put]:
+        return self._puts(
+            run,
+            """
+            WITH batch AS (
+                SELECT key
+                FROM outbox
+                WHERE (run_id, status) = (%(id)s, 'pending')
+                ORDER BY key
+                LIMIT %(size)s
+            )
+            UPDATE outbox o
+            SET sent_at = now()
+            FROM batch b
+            WHERE o.run_id = %(id)s AND o.key = b.key
+            RETURNING o.key, o.op, o.target_id, o.payload, o.canon_hash
+            """,
+            size=size,
+        )
+
+    def confirm(self, run: Run, outcomes: Sequence[Outcome]) -> None:
+        with self._db.transaction():
+            done = [outcome for outcome in outcomes if outcome.refused is None]
+            self._run(
+                run,
+                """
+                UPDATE outbox o
+                SET status = 'done', done_at = now(), target_id = coalesce(d.target_id, o.target_id), note = d.note
+                FROM unnest(%(keys)s::text[], %(ids)s::text[], %(notes)s::text[]) AS d (key, target_id, note)
+                WHERE o.run_id = %(id)s AND o.key = d.key
+                """,
+                keys=[outcome.key for outcome in done],
+                ids=[outcome.target_id for outcome in done],
+                notes=[outcome.note for outcome in done],
+            )
+            self._refuse(run, outcomes)
+            if not self._renew(run):
+                raise Stop(
+                    f"{run}: another run took this flow over. Nothing needs to be done: "
+                    "it goes on from what was confirmed."
+                )
+
+    def _refuse(self, run: Run, outcomes: Sequence[Outcome]) -> None:
+        refused = {outcome.key: outcome.refused for outcome in outcomes if outcome.refused is not None}
+        if not refused:
+            return
+        rows = self._run(
+            run,
+            """
+            UPDATE outbox
+            SET status = 'refused', done_at = now()
+            WHERE run_id = %(id)s AND key = ANY(%(keys)s)
+            RETURNING key, source_id, payload, raw_hash
+            """,
+            keys=list(refused),
+        ).fetchall()
+        refusals = [
+            Refusal(key, source_id, error.code, error.reason, error.remedy, payload, raw_hash)
+            for key, source_id, payload, raw_hash in rows
+            for error in (refused[key],)
+        ]
+        self._to_quarantine(run, "load", refusals)
+
+    # ---- settle
+
+    def _merge_done(self, run: Run) -> None:
+        self._run(
+            run,
+            """
+            MERGE INTO ledger l
+            USING (SELECT * FROM outbox WHERE (pair, flow, status) = (%(pair)s, %(flow)s, 'done')) o
+            ON (l.pair, l.flow, l.key) = (o.pair, o.flow, o.key) AND l.flow = %(flow)s
+            WHEN MATCHED THEN UPDATE
+                SET source_id = o.source_id, target_id = o.target_id, raw_hash = o.raw_hash,
+                    canon_hash = o.canon_hash, parts = o.parts, removed = o.op = 'remove',
+                    run_id = o.run_id, synced_at = o.done_at
+            WHEN NOT MATCHED THEN
+                INSERT (
+                    pair, flow, key, source_id, target_id, raw_hash, canon_hash, parts, removed, run_id, synced_at
+                )
+                VALUES (
+                    o.pair, o.flow, o.key, o.source_id, o.target_id, o.raw_hash, o.canon_hash, o.parts,
+                    o.op = 'remove', o.run_id, o.done_at
+                )
+            """,
+        )
+        self._run(run, "UPDATE outbox SET status = 'merged' WHERE (pair, flow, status) = (%(pair)s, %(flow)s, 'done')")
+
+    def merge(self, run: Run) -> None:
+        books = run.books
+        with self._db.transaction():
+            self._merge_done(run)
+            if self._one(run, "SELECT to_regclass(%(table)s)", table=f"crossdock.wide_{run.id}"):
+                self._run(
+                    run,
+                    """
+                    UPDATE ledger l
+                    SET raw_hash = w.raw_hash, parts = w.parts, source_id = w.source_id
+                    FROM {wide} w
+                    WHERE (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = w.key AND w.action = 'unchanged'
+                    """,
+                )
+                self._forget_what_is_settled(run)
+            rows = self._run(run, "SELECT op, status, count(*) FROM outbox WHERE run_id = %(id)s GROUP BY 1, 2")
+            counts = {(op, status): count for op, status, count in rows}
+            books.created, books.updated, books.removed = (
+                counts.get((op, "merged"), 0) for op in ("create", "update", "remove")
+            )
+            books.pending, books.planned, books.superseded = (
+                sum(count for (_, status), count in counts.items() if status == wanted)
+                for wanted in ("pending", "planned", "superseded")
+            )
+            books.quarantined = int(
+                self._one(run, "SELECT count(*) FROM quarantine WHERE run_id = %(id)s AND resolved_at IS NULL")
+            )
+
+    def _forget_what_is_settled(self, run: Run) -> None:
+        """Quarantined, parked and held keys that were seen in this run and have found another place."""
+        self._run(
+            run,
+            """
+            UPDATE quarantine q
+            SET resolved_at = now(), resolution = 'a newer version went through'
+            WHERE (q.pair, q.flow) = (%(pair)s, %(flow)s)
+              AND q.resolved_at IS NULL
+              AND q.run_id <> %(id)s
+              AND EXISTS (SELECT FROM {narrow} n WHERE n.key = q.key)
+              AND NOT EXISTS (
+                  SELECT FROM outbox o
+                  WHERE o.run_id = %(id)s AND o.key = q.key AND o.status IN ('pending', 'planned')
+              )
+            """,
+        )
+        self._run(
+            run,
+            """
+            DELETE FROM parked p
+            WHERE (p.pair, p.flow) = (%(pair)s, %(flow)s)
+              AND p.run_id <> %(id)s
+              AND EXISTS (SELECT FROM {narrow} n WHERE n.key = p.key)
+            """,
+        )
+        self._run(
+            run,
+            """
+            DELETE FROM held h
+            WHERE (h.pair, h.flow) = (%(pair)s, %(flow)s)
+              AND h.run_id <> %(id)s
+              AND EXISTS (
+                  SELECT FROM {narrow} n WHERE n.key = h.key
+                  UNION
+                  SELECT FROM {wide} w WHERE w.key = h.key AND w.action <> 'hold'
+              )
+            """,
+        )

@@ -1,0 +1,79 @@
+"""Records that are wrong, one open row per key, with the reason and the remedy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import sql
+
+from crossdock.store.statements import Statements
+from crossdock.sync.run import Refusal, RowFailure, Run, Stage, Verdict
+
+
+class Quarantine(Statements):
+    """Where refused records go, from any step."""
+
+    def quarantine(self, run: Run, stage: Stage, refusals: Sequence[Refusal]) -> None:
+        with self._db.transaction():
+            self._to_quarantine(run, stage, refusals)
+            if stage != "extract":
+                self._set_aside(run, [refusal.key for refusal in refusals])
+
+    def _set_aside(self, run: Run, keys: Sequence[str]) -> None:
+        self._run(run, "UPDATE {wide} SET action = 'quarantined' WHERE key = ANY(%(keys)s)", keys=keys)
+
+    def _to_quarantine(self, run: Run, stage: Stage, refusals: Sequence[Refusal]) -> None:
+        """One open row per key: the same fault again is counted, another one replaces it."""
+        if not refusals:
+            return
+        self._run(
+            run,
+            """
+            INSERT INTO quarantine (
+                pair, flow, key, source_id, run_id, stage, code, reason, remedy, payload, raw_hash
+            )
+            SELECT %(pair)s, %(flow)s, r.key, r.source_id, %(id)s, %(stage)s, r.code, r.reason, r.remedy,
+                   r.payload, r.raw_hash
+            FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
+                key text, source_id text, code text, reason text, remedy text, payload text, raw_hash uuid
+            )
+            ON CONFLICT (pair, flow, key) WHERE resolved_at IS NULL DO UPDATE
+            SET source_id = excluded.source_id, run_id = excluded.run_id, stage = excluded.stage,
+                code = excluded.code, reason = excluded.reason, remedy = excluded.remedy,
+                payload = excluded.payload, raw_hash = excluded.raw_hash,
+                attempts = quarantine.attempts + 1, replay = false, last_seen = now()
+            """,
+            stage=stage,
+            rows=json.dumps([_clean(refusal) for refusal in refusals]),
+        )
+
+    def relation(self, run: Run) -> str:
+        return f"crossdock.gate_{run.id}"
+
+    def save_quality(self, run: Run, verdict: Verdict) -> None:
+        self._run(run, "UPDATE run SET quality = %(quality)s WHERE id = %(id)s", quality=json.dumps(verdict.results))
+
+    def quarantine_rows(self, run: Run, failure: RowFailure) -> None:
+        with self._db.transaction():
+            bad = [key for (key,) in self._db.execute(sql.SQL(failure.query))]
+            rows = self._run(
+                run,
+                "SELECT key, source_id, payload, raw_hash FROM {wide} WHERE key = ANY(%(keys)s)",
+                keys=bad,
+            ).fetchall()
+            refusals = [
+                Refusal(key, source_id, failure.code, failure.reason, failure.remedy, payload, raw_hash)
+                for key, source_id, payload, raw_hash in rows
+            ]
+            self._to_quarantine(run, "validate", refusals)
+            self._set_aside(run, bad)
+
+
+def _clean(refusal: Refusal) -> dict[str, Any]:
+    """As JSON that PostgreSQL takes: text without NUL."""
+    return {
+        name: value.replace("\x00", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value and str(value)
+        for name, value in refusal._asdict().items()
+    }

@@ -1,0 +1,60 @@
+"""What every part of the store builds on: one connection, and statements that know their run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, LiteralString
+
+from psycopg import Connection, Cursor, sql
+
+from crossdock.sync.run import Run
+
+PAGE = 5_000
+STAGES = ("narrow", "fresh", "wide", "part", "gate")
+
+
+class Statements:
+    """Runs SQL in the name of a run. In a text ``{wide}`` is the run's own table ``wide_N``, and
+
+    ``%(id)s``, ``%(pair)s``, ``%(flow)s`` and ``%(scope)s`` are the run's. The connection is put
+    into autocommit and belongs to one run.
+    """
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        connection.autocommit = True
+        connection.execute("SET search_path = crossdock")
+        connection.execute("SET timezone = 'UTC'")
+        self._db = connection
+
+    def _statement(
+        self, run: Run, text: LiteralString, parts: Mapping[str, sql.Composable] | None = None
+    ) -> sql.Composed:
+        """The text with its tables, and with ``parts`` where columns differ from flow to flow."""
+        tables = {stage: sql.Identifier("crossdock", f"{stage}_{run.id}") for stage in STAGES}
+        return sql.SQL(text).format(**tables, **(parts or {}))
+
+    def _run(
+        self, run: Run, text: LiteralString, parts: Mapping[str, sql.Composable] | None = None, **values: Any
+    ) -> Cursor[Any]:
+        names = {"id": run.id, "pair": run.pair, "flow": run.flow.name, "scope": run.scope}
+        return self._db.execute(self._statement(run, text, parts), {**names, **values})
+
+    def _one(
+        self, run: Run, text: LiteralString, parts: Mapping[str, sql.Composable] | None = None, **values: Any
+    ) -> Any:
+        row = self._run(run, text, parts, **values).fetchone()
+        return row[0] if row else None
+
+    def _pair(self, run: Run, text: LiteralString) -> tuple[int, int]:
+        first, second = self._run(run, text).fetchone() or (0, 0)
+        return int(first), int(second)
+
+    def _column(self, run: Run, text: LiteralString, **values: Any) -> set[str]:
+        return {row[0] for row in self._run(run, text, **values)}
+
+    def _pages(self, run: Run, text: LiteralString) -> Iterator[Sequence[Any]]:
+        """Read with a server-side cursor; what is written while it is open commits with its end."""
+        with self._db.transaction(), self._db.cursor(name="pages") as cursor:
+            cursor.execute(self._statement(run, text))
+            while page := cursor.fetchmany(PAGE):
+                yield page
