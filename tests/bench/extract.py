@@ -1,0 +1,251 @@
+"""Extract + stage of accounts over HTTP: Crossdock against dlt, Singer and the physical limit.
+
+``python -m tests.bench.extract [--rows 100000] [--rounds 3] [--peers dlt-default,...]``
+
+Crossdock is measured three times: ``stage`` (read, stage, compare with the ledger), ``first load`` (the
+engine's whole extract step: every record parsed and validated by pydantic and staged in canonical form)
+and ``unchanged`` (the whole step again, with a ledger that knows every record). Targets are set on
+``stage``, the job the peers do; the rest is shown beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import psycopg
+from tests.bench.measure import Postgres, Target, Usage, machine, median, run, save
+
+from crossdock.store.migrations import upgrade
+from sandbox.place import HOST, ROOT
+from sandbox.postgres import Cluster
+from sandbox.service import Service, answers, free_port
+
+PEERS = Path(__file__).parent / "peers"
+WORK = ROOT / ".run" / "bench"
+MEMORY_MB = 70
+"""How much the step may need above a bare process."""
+
+_COPY = {"use_copy": True, "validate_records": False}
+_SINGER = {
+    "singer-default": ("plain", {}),
+    "singer-copy": ("plain", _COPY),
+    "singer-best": ("lean", {**_COPY, "add_record_metadata": False, "activate_version": False}),
+}
+_DLT = ("dlt-default", "dlt-best", "dlt-arrow")
+_HOOKS = "import airflow.providers.http.hooks.http, airflow.providers.postgres.hooks.postgres"
+_FILL_LEDGER = """
+    INSERT INTO crossdock.ledger (pair, flow, key, source_id, target_id, raw_hash, canon_hash, parts, run_id)
+    SELECT pair, flow, w.key, w.source_id, w.key, w.raw_hash, w.canon_hash, w.parts, id
+    FROM crossdock.wide_{run} w, crossdock.run WHERE id = {run}"""
+
+
+class Bench:
+    """One cluster and one source, and the candidates that are run against them."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._postgres = Postgres(cluster.dsn("postgres"))
+
+    def ours(self, url: str) -> dict[str, Usage]:
+        """Crossdock's three figures, from an empty store on."""
+        with self._database() as dsn:
+            candidate = partial(self._python, "tests.bench.ours")
+            with psycopg.connect(dsn) as connection:
+                upgrade(connection)
+            stage = candidate("stage", url, dsn)
+            first = candidate("extract", url, dsn)
+            with psycopg.connect(dsn, autocommit=True) as connection:
+                connection.execute(_FILL_LEDGER.format(run=int(first.said["run"])).encode())
+                connection.execute("VACUUM ANALYZE crossdock.ledger")
+            return {"stage": stage, "first load": first, "unchanged": candidate("extract", url, dsn)}
+
+    def limit(self, url: str) -> dict[str, Usage]:
+        """HTTP drain and COPY of prebuilt blocks."""
+        with self._database() as dsn:
+            return {"limit": self._python("tests.bench.limit", url, dsn)}
+
+    def hooks(self, url: str) -> dict[str, Usage]:
+        """What a task pays before it begins: the imports of Airflow's HTTP and PostgreSQL hooks."""
+        argv = [sys.executable, "-c", _HOOKS]
+        return {"hooks (imports)": self._measured(argv, {"AIRFLOW_HOME": str(WORK / "airflow")})}
+
+    def dlt(self, mode: str, url: str) -> dict[str, Usage]:
+        """One of dlt's modes, loading into a new schema."""
+        with self._database() as dsn:
+            home = WORK / "dlt"
+            shutil.rmtree(home, ignore_errors=True)
+            return {mode: self._measured([_environment("dlt"), PEERS / "dlt_pipeline.py", mode[4:], url, dsn, home])}
+
+    def singer(self, mode: str, url: str) -> dict[str, Usage]:
+        """A tap piped into target-postgres, appending to a new schema."""
+        kind, settings = _SINGER[mode]
+        with self._database() as dsn:
+            server = psycopg.conninfo.conninfo_to_dict(dsn)
+            known = {"host": server["host"], "port": int(server["port"]), "database": server["dbname"]}
+            known |= {"user": server["user"], "password": server["password"], "default_target_schema": "peer"}
+            tap, target = WORK / "tap.json", WORK / "target.json"
+            tap.write_text(json.dumps({"url": url}))
+            target.write_text(json.dumps(known | settings))
+            python = _environment("singer")
+            pipe = '"$0" "$1" "$2" --config "$3" | "$4" --config "$5"'
+            script = ["bash", "-o", "pipefail", "-c", pipe]
+            return {
+                mode: self._measured(
+                    [*script, python, PEERS / "singer_tap.py", kind, tap, python.parent / "target-postgres", target]
+                )
+            }
+
+    @contextmanager
+    def _database(self) -> Iterator[str]:
+        self._cluster.drop_database("bench")
+        yield self._cluster.create_database("bench")
+        self._cluster.drop_database("bench")
+
+    def _python(self, module: str, *arguments: str) -> Usage:
+        return self._measured([sys.executable, "-m", module, *arguments])
+
+    def _measured(self, argv: list[str | Path], env: Mapping[str, str] | None = None) -> Usage:
+        self._cluster.sql("CHECKPOINT")
+        return run([str(word) for word in argv], self._postgres, WORK / "candidate.log", env)
+
+
+def _environment(peer: str) -> Path:
+    """The Python of a peer's own environment, made from its lock file when there is none yet."""
+    lock, place = PEERS / f"{peer}.lock", ROOT / ".run" / f"bench-{peer}"
+    python, stamp, digest = (
+        place / "bin" / "python",
+        place / "lock.sha256",
+        hashlib.sha256(lock.read_bytes()).hexdigest(),
+    )
+    if not stamp.exists() or stamp.read_text() != digest:
+        print(f"making the environment of {peer} ...", flush=True)
+        venv.create(place, clear=True, with_pip=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", lock], check=True)
+        stamp.write_text(digest)
+    return python
+
+
+@contextmanager
+def _source(rows: int) -> Iterator[str]:
+    """The pages' URL, served by a process of its own."""
+    port = free_port()
+    url = f"http://{HOST}:{port}"
+    argv = [sys.executable, "-m", "tests.bench.pages", str(port), str(rows)]
+    server = Service("the pages", argv, WORK / "pages.log", ready=lambda: answers(f"{url}/ids?page=0"), cwd=ROOT)
+    try:
+        server.start().wait()
+        yield url
+    finally:
+        server.stop()
+
+
+def _candidates(bench: Bench, peers: list[str]) -> list[Callable[[str], dict[str, Usage]]]:
+    ways = {mode: partial(bench.dlt, mode) for mode in _DLT} | {mode: partial(bench.singer, mode) for mode in _SINGER}
+    return [bench.ours, bench.limit, bench.hooks, *(ways[peer] for peer in peers)]
+
+
+def _table(results: Mapping[str, list[Usage]]) -> Iterator[str]:
+    """Medians, one line per candidate."""
+    stage = median(results["stage"], lambda usage: usage.cpu)
+    yield f"{'CPU s':16}  client postgres   total   inner x stage    wall (min) s  peak MB"
+    for name, usages in results.items():
+        client, postgres, cpu, wall, peak = (
+            median(usages, what)
+            for what in (
+                lambda u: u.client,
+                lambda u: u.postgres,
+                lambda u: u.cpu,
+                lambda u: u.wall,
+                lambda u: u.said.get("peak_mb", u.rss_mb),
+            )
+        )
+        inner = f"{median(usages, lambda u: u.inner):7.2f}" if "inner" in usages[0].said else f"{'-':>7}"
+        fastest = f"{wall:.2f} ({min(u.wall for u in usages):.2f})"
+        yield f"{name:16} {client:7.2f} {postgres:8.2f} {cpu:7.2f} {inner} {cpu / stage:7.1f} {fastest:>15} {peak:8.0f}"
+
+
+def _targets(results: Mapping[str, list[Usage]], large: Usage) -> list[Target]:
+    stage, inner = (median(results["stage"], what) for what in (lambda u: u.cpu, lambda u: u.inner))
+    targets = [
+        Target(
+            f"rows per CPU s, as a multiple of {peer}", median(results[peer], lambda u: u.cpu) / stage, at_least=least
+        )
+        for peer, least in (("dlt-default", 12), ("singer-default", 14), ("singer-copy", 14))
+        if peer in results
+    ]
+    limit = median(results["limit"], lambda u: u.inner)
+    targets.append(
+        Target("rows per CPU s after start and imports, as a share of the limit", limit / inner, at_least=0.3)
+    )
+    for name, usages in (("first load", results["first load"]), ("ten times the rows", [large])):
+        above = median(usages, lambda u: u.said["peak_mb"] - u.said["bare_mb"])
+        targets.append(Target(f"MB above the bare process, {name}", above, at_most=MEMORY_MB))
+    return targets
+
+
+def _check(results: Mapping[str, list[Usage]], rows: int) -> None:
+    """A fast answer is worth nothing unless it is the right one."""
+    for name, staged, unchanged in (("stage", 0, 0), ("first load", rows, 0), ("unchanged", 0, rows)):
+        for usage in results[name]:
+            said = usage.said
+            if (said["read"], said["staged"]) != (rows, staged) or (name != "stage" and said["unchanged"] != unchanged):
+                raise RuntimeError(f"{name}: {rows} rows were served, Crossdock says {said}")
+
+
+def main() -> int:
+    """Run the rounds, print the table and the verdict; 1 when a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rows", type=int, default=100_000, help="a multiple of 1,000")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--peers", default=",".join((*_DLT, *_SINGER)), help="comma-separated, empty for none")
+    options = parser.parse_args()
+    peers = [peer for peer in options.peers.split(",") if peer]
+    for kind in sorted({peer.partition("-")[0] for peer in peers}):
+        _environment(kind)
+    WORK.mkdir(parents=True, exist_ok=True)
+    conditions = machine() | {"rows": options.rows, "rounds": options.rounds}
+    results: dict[str, list[Usage]] = {}
+    loads = []
+    cluster = Cluster(WORK / "postgres", free_port(), "bench").start()
+    try:
+        cluster.sql("ALTER SYSTEM SET autovacuum = off")
+        conditions["postgres"] = cluster.sql("SELECT pg_reload_conf(), version()")[0].partition("|")[2]
+        bench = Bench(cluster)
+        with _source(options.rows) as url:
+            for turn in range(options.rounds):
+                for candidate in _candidates(bench, peers):
+                    for name, usage in candidate(url).items():
+                        results.setdefault(name, []).append(usage)
+                        print(f"round {turn + 1}: {name}: {usage.cpu:.2f} CPU s, {usage.wall:.1f} s", flush=True)
+                loads.append(os.getloadavg()[0])
+        with _source(options.rows * 10) as url:
+            large = bench.ours(url)
+        print(
+            f"{options.rows * 10} rows: {large['first load'].cpu:.2f} CPU s, {large['first load'].wall:.1f} s\n",
+            flush=True,
+        )
+    finally:
+        cluster.remove()
+    _check(results, options.rows)
+    _check({name: [usage] for name, usage in large.items()}, options.rows * 10)
+    conditions["load_after_each_round"] = loads
+    targets = _targets(results, large["first load"])
+    save(WORK / "extract.json", conditions=conditions, results=results, ten_times=large, targets=targets)
+    print(f"{options.rows} rows, medians of {options.rounds} rounds, load {' '.join(f'{load:.1f}' for load in loads)}")
+    print("\n".join([*_table(results), "", *(target.line() for target in targets)]))
+    return 0 if all(target.met for target in targets) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

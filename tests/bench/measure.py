@@ -1,0 +1,121 @@
+"""CPU seconds, wall time and memory of a candidate, PostgreSQL's share included."""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one run of a candidate cost. ``client`` is its whole process tree, ``inner`` what it says of
+    itself (CPU after start and imports), ``rss_mb`` the biggest process."""
+
+    client: float
+    postgres: float
+    wall: float
+    rss_mb: float
+    said: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def cpu(self) -> float:
+        return self.client + self.postgres
+
+    @property
+    def inner(self) -> float:
+        """CPU without interpreter start and imports."""
+        return self.said["inner"] + self.postgres
+
+
+class Postgres:
+    """The CPU clock of a whole server, from /proc: backends that have ended are in the postmaster's sums."""
+
+    def __init__(self, dsn: str) -> None:
+        with psycopg.connect(dsn) as connection:
+            self._postmaster = int(_stat(connection.info.backend_pid)[1])
+
+    def cpu(self) -> float:
+        ticks = sum(map(int, _stat(self._postmaster)[11:15]))
+        for process in os.listdir("/proc"):
+            if process.isdigit():
+                try:
+                    fields = _stat(process)
+                except OSError:  # ended meanwhile
+                    continue
+                if int(fields[1]) == self._postmaster:
+                    ticks += sum(map(int, fields[11:13]))
+        return ticks / _TICKS
+
+
+def _stat(process: int | str) -> Sequence[str]:
+    """Fields of /proc/N/stat from the third on (state, parent, ...); the second may hold spaces."""
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+
+
+def run(argv: Sequence[str], postgres: Postgres, log: Path, env: dict[str, str] | None = None) -> Usage:
+    """Run a candidate to its end. Its last line of output may be a JSON object with what it says of itself.
+
+    Raises RuntimeError with the end of its log if it fails.
+    """
+    with log.open("wb") as errors:
+        before, start = postgres.cpu(), time.perf_counter()
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, env={**os.environ, **(env or {})})
+        assert process.stdout
+        output = process.stdout.read().decode()
+        _, status, used = os.wait4(process.pid, 0)
+        wall, after = time.perf_counter() - start, postgres.cpu()
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise RuntimeError(f"{' '.join(argv)} failed; the end of {log}:\n{log.read_text(errors='replace')[-2000:]}")
+    last = output.strip().rpartition("\n")[2]
+    said = json.loads(last) if last.startswith("{") else {}
+    return Usage(used.ru_utime + used.ru_stime, after - before, wall, used.ru_maxrss / 1024, said)
+
+
+def median(usages: Iterable[Usage], what: Callable[[Usage], float]) -> float:
+    return statistics.median(map(what, usages))
+
+
+@dataclass(frozen=True)
+class Target:
+    """A figure that must be reached: ``at_least`` or ``at_most``."""
+
+    name: str
+    value: float
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def met(self) -> bool:
+        return (self.at_least is None or self.value >= self.at_least) and (
+            self.at_most is None or self.value <= self.at_most
+        )
+
+    def line(self) -> str:
+        wanted = f">= {self.at_least:g}" if self.at_least is not None else f"<= {self.at_most:g}"
+        return f"{'met   ' if self.met else 'MISSED'}  {self.name}: {self.value:.2f} (wanted {wanted})"
+
+
+def machine() -> dict[str, Any]:
+    """Where these figures come from."""
+    models = [
+        line.partition(": ")[2] for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line
+    ]
+    return {"cpu": models[0] if models else "unknown", "cores": os.cpu_count(), "load_at_start": os.getloadavg()[0]}
+
+
+def save(file: Path, **figures: Any) -> None:
+    """Keep the figures as JSON."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(figures, indent=2, default=asdict) + "\n")
