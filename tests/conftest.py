@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,15 +20,18 @@ _SESSIONS = ROOT / ".run" / "test"
 
 
 @pytest.fixture(scope="session")
-def session() -> Path:
-    """A folder for the servers of this test session. What a killed session left running is stopped."""
+def session() -> Iterator[Path]:
+    """A folder for the servers of this test session. What a killed session left behind is stopped and removed."""
     for left in _SESSIONS.glob("*"):
         if not command_line(int(left.name)):
             for fleet in ("stack", "airflow"):
                 Fleet(left / fleet).sweep()
             for data in (left / "stack" / "postgres", left / "pg"):
                 Cluster(data, 0, "").remove()
-    return _SESSIONS / str(os.getpid())
+            shutil.rmtree(left)
+    folder = _SESSIONS / str(os.getpid())
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -130,7 +130,7 @@ class _Smtp(StreamRequestHandler):
             "from": sender,
             "to": recipients,
             "subject": str(message["subject"] or ""),
-            "text": body.get_content() if body else "",
+            "text": body.get_content().replace("\r\n", "\n") if body else "",
         }
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / f"{time.time_ns()}-{next(self.numbers)}.json"

@@ -94,9 +94,14 @@ class Cluster:
         """The URL of one database, password included: ``postgresql://...``."""
         return f"postgresql://{USER}:{self.password}@{HOST}:{self.port}/{database}"
 
+    @property
+    def env(self) -> dict[str, str]:
+        """The way in for PostgreSQL's own programs: an environment, for a command line can be read by all users."""
+        return {"PGHOST": HOST, "PGPORT": str(self.port), "PGUSER": USER, "PGPASSWORD": self.password}
+
     def sql(self, statement: str, database: str = "postgres") -> list[str]:
         """Run a statement, give the rows as text (columns divided by ``|``)."""
-        return self._check("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", statement, self.dsn(database)).splitlines()
+        return self._check("psql", "-XqAt", "-v", "ON_ERROR_STOP=1", "-c", statement, "-d", database).splitlines()
 
     def databases(self) -> set[str]:
         """The names of all databases."""
@@ -117,7 +122,7 @@ class Cluster:
         part = file.with_suffix(".part")
         part.parent.mkdir(parents=True, exist_ok=True)
         with part.open("wb") as out:
-            subprocess.run([_bindir() / "pg_dump", "-Fc", "-Z1", self.dsn(database)], check=True, stdout=out)
+            subprocess.run([_bindir() / "pg_dump", "-Fc", "-Z1", database], check=True, stdout=out, env=self.env)
         return part.rename(file)
 
     def restore(self, name: str, file: Path) -> str:
@@ -127,8 +132,8 @@ class Cluster:
         # The file is read here, because the server's user may not be allowed to.
         with file.open("rb") as saved:
             subprocess.run(
-                [_bindir() / "pg_restore", "--exit-on-error", "--no-owner", "-d", self.dsn(f"{name}_part")],
-                check=True, stdin=saved,
+                [_bindir() / "pg_restore", "--exit-on-error", "--no-owner", "-d", f"{name}_part"],
+                check=True, stdin=saved, env=self.env,
             )  # fmt: skip
         self.sql(f"ALTER DATABASE {name}_part RENAME TO {name}")
         return self.dsn(name)
@@ -167,7 +172,7 @@ class Cluster:
         with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
             done = subprocess.run(
                 [str(_bindir() / program), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=out, stderr=err,
-                cwd="/", env={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "TZ": "UTC", "LC_ALL": "C"}, **drop,
+                cwd="/", env={"PATH": "/usr/bin:/bin", "HOME": "/tmp", "TZ": "UTC", "LC_ALL": "C", **self.env}, **drop,
             )  # fmt: skip
             out.seek(0)
             err.seek(0)

@@ -68,7 +68,8 @@ class Stack:
         (self.folder / "shop").mkdir(exist_ok=True)
         if _STORE not in self.cluster.databases():
             self.cluster.create_database(_STORE)
-        run([VENV / "bin" / "crossdock", "db-upgrade", "--dsn", self.store], self.folder / "log" / "store.log")
+        upgrade = [VENV / "bin" / "crossdock", "db-upgrade", "--dsn", f"postgresql:///{_STORE}"]
+        run(upgrade, self.folder / "log" / "store.log", env=self.cluster.env)
         self.airflow.prepare()
         config = self.airflow.home / "crossdock.toml"
         if not config.exists():
