@@ -57,7 +57,6 @@ class StageTables(Runs, Quarantine):
             )
             """,
         )
-        self._run(run, "ALTER TABLE {narrow} ALTER COLUMN key SET STATISTICS 10")
         self._run(run, "CREATE UNLOGGED TABLE {part} (id text NOT NULL)")
         self._run(
             run,
@@ -80,6 +79,10 @@ class StageTables(Runs, Quarantine):
         for name, kind in run.flow.record.COLUMNS.items():
             column = {"column": sql.Identifier(name), "kind": sql.SQL(kind)}
             self._run(run, "ALTER TABLE {wide} ADD COLUMN {column} {kind}", column)
+        # Planning needs little: 3,000 sampled rows instead of 30,000
+        self._run(run, "ALTER TABLE {narrow} ALTER key SET STATISTICS 10")
+        self._run(run, "ALTER TABLE {part} ALTER id SET STATISTICS 10")
+        self._run(run, "ALTER TABLE {wide} ALTER key SET STATISTICS 10, ALTER action SET STATISTICS 10")
         self._run(run, "CREATE VIEW {gate} AS SELECT * FROM {wide} WHERE action IS NULL AND payload IS NOT NULL")
 
     def _drop_stages(self, run: Run) -> None:
@@ -107,8 +110,8 @@ class StageTables(Runs, Quarantine):
 
     def compare(self, run: Run, reread: Collection[str]) -> set[str]:
         with self._db.transaction():
-            self._run(run, "ANALYZE {narrow}")
-            self._run(run, "ANALYZE {part}")
+            self._run(run, "ANALYZE {narrow} (key)")
+            self._run(run, "ANALYZE {part} (id)")
             self._run(
                 run,
                 """
@@ -282,7 +285,7 @@ class StageTables(Runs, Quarantine):
                 """,
                 keys=keys,
             )
-            self._run(run, "ANALYZE {wide}")
+            self._run(run, "ANALYZE {wide} (key, action)")
         run.totals = {"staged": self.staged(run)}
 
     def staged(self, run: Run) -> int:
