@@ -14,6 +14,7 @@ from typing import Any
 
 from sandbox import buyers, erp, install, shop, supervisor
 from sandbox.place import PORTS, ROOT, RUN, STOREFRONT
+from sandbox.postgres import STAND_IN
 from sandbox.secret import write_private
 from sandbox.service import SandboxError
 from sandbox.supervisor import DEMO
@@ -106,7 +107,7 @@ def clean() -> None:
     DEMO.remove()
     names = (".run", ".venv", ".pytest_cache", ".mypy_cache", ".ruff_cache", ".hypothesis", ".import_linter_cache")
     made = [ROOT / name for name in names]
-    made += [STOREFRONT / "node_modules", ROOT / "include/sandbox/erp-client/node_modules"]
+    made += [STAND_IN, STOREFRONT / "node_modules", ROOT / "include/sandbox/erp-client/node_modules"]
     made += [*ROOT.glob("include/*.egg-info"), *ROOT.glob("[!.]*/**/__pycache__")]
     for path in made:
         shutil.rmtree(path, ignore_errors=True)

