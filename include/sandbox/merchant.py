@@ -304,11 +304,11 @@ class _Seed:
 
     def company(self) -> None:
         erp = self.erp
-        currencies = erp.create(
-            "currency.currency",
-            {"name": "Euro", "code": "EUR", "numeric_code": "978", "symbol": "€", "rounding": Decimal("0.01"), "digits": 2},
-            {"name": "US Dollar", "code": "USD", "numeric_code": "840", "symbol": "$", "rounding": Decimal("0.01"), "digits": 2},
-        )  # fmt: skip
+        cent = Decimal("0.01")
+        currencies = erp.create("currency.currency", *(
+            {"name": name, "code": code, "numeric_code": number, "symbol": symbol, "digits": 2, "rounding": cent}
+            for name, code, number, symbol in (("Euro", "EUR", "978", "€"), ("US Dollar", "USD", "840", "$"))
+        ))  # fmt: skip
         self.euro = currencies[0]
         rates = zip(currencies, (Decimal(1), Decimal("1.09")), strict=True)
         first = dt.date(2020, 1, 1)
@@ -368,10 +368,12 @@ class _Seed:
             "name": TAX_EXEMPT, "kind": "sale", "company": ours,
             "lines": _new(*({"origin_tax": tax, "tax": None} for tax in taxes)),
         })  # fmt: skip
-        self.terms = dict(zip((0, 14, 30), erp.create("account.invoice.payment_term", *(
-            {"name": name, "lines": _new({"type": "remainder", "relativedeltas": _new(*([{"days": days}] if days else []))})}
-            for name, days in (("Immediate", 0), ("Net 14", 14), ("Net 30", 30))
-        )), strict=True))  # fmt: skip
+        names = {0: "Immediate", 14: "Net 14", 30: "Net 30"}
+        ids = erp.create("account.invoice.payment_term", *(
+            {"name": name, "lines": _new({"type": "remainder", "relativedeltas": _new({"days": days})})}
+            for days, name in names.items()
+        ))  # fmt: skip
+        self.terms = dict(zip(names, ids, strict=True))
         journal = erp.id_of("account.journal", ["type", "=", "cash"])
         self.paid_by = erp.create("account.invoice.payment.method", *(
             {"name": name, "company": ours, "journal": journal, "credit_account": cash, "debit_account": cash}
@@ -383,14 +385,13 @@ class _Seed:
     def _fiscal_year(self, year: int) -> None:
         erp, ours = self.erp, self.ours
         types = {row["name"]: row["id"] for row in erp.rows("ir.sequence.type", [], "name")}
+        invoicing = {"sequence_type": types["Invoice"], "company": ours, "padding": 5}
         moves, invoices, credits = erp.create(
             "ir.sequence.strict",
             {"name": f"{year} moves", "sequence_type": types["Account Move"], "company": ours},
-            {"name": f"{year} invoices", "sequence_type": types["Invoice"], "company": ours, "prefix": f"INV-{year}-",
-             "padding": 5},
-            {"name": f"{year} credit notes", "sequence_type": types["Invoice"], "company": ours, "prefix": f"CN-{year}-",
-             "padding": 5},
-        )  # fmt: skip
+            {"name": f"{year} invoices", "prefix": f"INV-{year}-", **invoicing},
+            {"name": f"{year} credit notes", "prefix": f"CN-{year}-", **invoicing},
+        )
         sequences = {"in_invoice_sequence": invoices, "in_credit_note_sequence": credits,
                      "out_invoice_sequence": invoices, "out_credit_note_sequence": credits}  # fmt: skip
         erp.create("account.fiscalyear", {
@@ -519,7 +520,9 @@ class _Seed:
             erp("model.stock.inventory.confirm", erp.create("stock.inventory", {
                 "location": storage, "company": self.ours, "date": self.today - dt.timedelta(days=760),
                 "empty_quantity": "keep",
-                "lines": _new(*({"product": g["id"], "quantity": float(self.random.randint(900, 4000))} for g in goods)),
+                "lines": _new(*(
+                    {"product": good["id"], "quantity": float(self.random.randint(900, 4000))} for good in goods
+                )),
             }))  # fmt: skip
 
     def price_lists(self) -> None:
@@ -622,7 +625,7 @@ class _Seed:
         categories = [CUSTOMERS]
         categories += [BLOCKED] if code in BLOCKED_ACCOUNTS else []
         categories += [CREDIT_HOLD] if code in HELD_ACCOUNTS else []
-        lists = self.contracts[number - 1] if number <= len(self.contracts) else self.gold if number % 5 == 0 else self.trade
+        general = self.gold if number % 5 == 0 else self.trade
         return {
             "name": name, "code": code, "lang": self.english,
             "categories": [["add", [marks[category] for category in categories]]],
@@ -632,7 +635,7 @@ class _Seed:
                                 {"type": None, "code": f"CRM-{9000 + number}"}),
             "customer_payment_term": self.terms[30 if number % 2 else 14],
             "customer_tax_rule": self.exempt if code in EXEMPT_ACCOUNTS else None,
-            "sale_price_list": lists,
+            "sale_price_list": self.contracts[number - 1] if number <= len(self.contracts) else general,
         }  # fmt: skip
 
     def _plant(self, accounts: dict[str, Values]) -> None:
@@ -701,7 +704,8 @@ class _Seed:
             origin = (
                 {"web_shop": self.web_shop, "web_id": f"order_history_{order['number']:05d}",
                  "reference": f"#{1000 + order['number']}"}
-                if order["web"] else {"reference": f"PO-{20000 + order['number']}", "description": f"By {order['channel']}"}
+                if order["web"] else
+                {"reference": f"PO-{20000 + order['number']}", "description": f"By {order['channel']}"}
             )  # fmt: skip
             return {
                 **origin, "company": self.ours, "currency": self.euro, "party": order["party"],
@@ -820,7 +824,8 @@ class _Seed:
         self.erp("model.party.party.write", gone, {"active": False})
 
     def _address(self, country: str, postal_code: str, city: str, street: str) -> Values:
-        return {"street_unstructured": street, "postal_code": postal_code, "city": city, "country": self.country[country]}
+        place = {"postal_code": postal_code, "city": city, "country": self.country[country]}
+        return {"street_unstructured": street, **place}
 
 
 _ORDERS, _QUOTATIONS, _UNTOUCHED = 100, 3, 6
@@ -909,4 +914,5 @@ def _picture(color: tuple[int, int, int], pattern: int, size: int = 240) -> byte
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     header = struct.pack(">IIBBBBB", size, size, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(rows))) + chunk(b"IEND", b"")
+    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(rows))) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + body

@@ -1,0 +1,198 @@
+"""Tryton behind the ERP ports."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime
+from functools import cached_property
+from typing import Any, Protocol
+
+import msgspec
+
+from crossdock.connectors.tryton import mapping
+from crossdock.domain.customer import Account
+from crossdock.errors import Misconfigured, Stop
+from crossdock.ports import Row, Window
+
+PAGE = 500
+"""Parties in one answer: with more, an answer is no faster, only later (measured)."""
+IDS = 20_000
+"""Ids in one answer."""
+
+_ALL = ["active", "in", [True, False]]
+"""Tryton leaves out what is not active, unless it is asked for by name; in rows below a party, too."""
+
+
+class Names(Protocol):
+    """What the connection's settings say about customers (hook.py)."""
+
+    customer_category: str
+    blocked_category: str
+    credit_hold_category: str
+    tax_exempt_rule: str
+    model_fields_set: set[str]
+
+
+class Rpc(Protocol):
+    """The calls; their errors are told in hook.py."""
+
+    @property
+    def settings(self) -> Any:
+        """See ``Names``."""
+
+    def call(self, method: str, *params: Any) -> Any:
+        """Ask; Python values."""
+
+    def ask(self, method: str, *params: Any) -> bytes:
+        """Ask; JSON."""
+
+    def now(self) -> datetime:
+        """Tryton's clock."""
+
+
+class Tryton:
+    """One company in one Tryton database. What it serves: ``customers``."""
+
+    def __init__(self, rpc: Rpc) -> None:
+        self.customers = Customers(rpc)
+
+    @classmethod
+    def from_connection(cls, conn_id: str) -> Tryton:
+        """The ERP of an Airflow connection of type ``tryton``."""
+        from crossdock.connectors.tryton.hook import TrytonHook
+
+        return cls(TrytonHook(conn_id))
+
+
+class Customers:
+    """The parties of the customers' category, archived ones included: a ``Source[Account]``.
+
+    A party that leaves the category is gone from ``read`` and ``parts``. What belongs to a party has
+    its own time of change: each is asked for.
+    """
+
+    name = "Tryton"
+
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+
+    @cached_property
+    def version(self) -> str:
+        """Changes with the fields, the mapping and the names in the settings."""
+        read = "\n".join((*mapping.FIELDS, *self._names))
+        return f"{mapping.VERSION}-{hashlib.sha256(read.encode()).hexdigest()[:12]}"
+
+    def now(self) -> datetime:
+        """Tryton's clock, by the whole second below."""
+        return self._rpc.now()
+
+    def changed(self, window: Window) -> Iterator[Sequence[Row]]:
+        """Pages by id. What changed after the window is read as well: the row is as it is now."""
+        return self._pages(_changed_since(window.since) if window.since else [])
+
+    def read(self, keys: Collection[str]) -> Iterator[Sequence[Row]]:
+        """These accounts, by number."""
+        numbers = sorted(keys)
+        for start in range(0, len(numbers), PAGE):
+            yield from self._pages(["code", "in", numbers[start : start + PAGE]])
+
+    def parts(self) -> Iterator[Sequence[str]]:
+        """``party:7``, ``address:8``, ``contact:9``, ``identifier:10``: what is active, and all parties."""
+        yield from self._ids("party.party", "party", [self._members, _ALL])
+        for model, kind in (
+            ("party.address", "address"),
+            ("party.contact_mechanism", "contact"),
+            ("party.identifier", "identifier"),
+        ):
+            yield from self._ids(model, kind, [[f"party.{self._members[0]}", *self._members[1:]]])
+
+    def parse(self, raw: bytes) -> Account:
+        """See mapping.py."""
+        return mapping.to_account(raw, self._names)
+
+    @cached_property
+    def _names(self) -> mapping.Names:
+        settings: Names = self._rpc.settings
+        return mapping.Names(settings.blocked_category, settings.credit_hold_category, settings.tax_exempt_rule)
+
+    @cached_property
+    def _members(self) -> list[Any]:
+        """The clause for parties of the customers' category or one below it.
+
+        A category that is named in the settings and not in Tryton would silently make everybody no
+        customer, or nobody blocked: Misconfigured.
+        """
+        settings: Names = self._rpc.settings
+        named = {settings.customer_category} | {
+            getattr(settings, name) for name in ("blocked_category", "credit_hold_category")
+            if name in settings.model_fields_set
+        }  # fmt: skip
+        rows = self._rpc.call(
+            "model.party.category.search_read", [["name", "in", sorted(named)]], 0, None, None, ["name"]
+        )
+        if missing := sorted(named - {row["name"] for row in rows}):
+            raise Misconfigured(
+                f"Tryton has no party category {missing[0]!r}. Create it there (Parties > Configuration > Categories) "
+                "and put the parties in it, or name the right one in the connection's settings."
+            )
+        customers = [row["id"] for row in rows if row["name"] == settings.customer_category]
+        return ["categories", "child_of", customers, "parent"]
+
+    def _pages(self, which: list[Any]) -> Iterator[Sequence[Row]]:
+        last = 0
+        while True:
+            domain = [self._members, _ALL, ["id", ">", last], *([which] if which else [])]
+            content = self._rpc.ask(
+                "model.party.party.search_read", domain, 0, PAGE, [["id", "ASC"]], list(mapping.FIELDS)
+            )
+            page = [_row(raw) for raw in msgspec.json.decode(content, type=list[msgspec.Raw])]
+            if page:
+                yield page
+            if len(page) < PAGE:
+                return
+            ahead = max((int(row.source_id) for row in page if row.source_id), default=last)
+            if ahead == last:
+                raise Stop(f"Tryton's parties after id {last} cannot be read: {PAGE} rows, none of them JSON.")
+            last = ahead
+
+    def _ids(self, model: str, kind: str, domain: list[Any]) -> Iterator[Sequence[str]]:
+        last, found = 0, [0]
+        while found:
+            found = self._rpc.call(f"model.{model}.search", [*domain, ["id", ">", last]], 0, IDS, [["id", "ASC"]])
+            yield [f"{kind}:{one}" for one in found]
+            last = found[-1] if len(found) == IDS else 0
+            if not last:
+                return
+
+
+def _row(raw: msgspec.Raw) -> Row:
+    """Bytes that mean the same on every reading; a row that is no JSON goes on as it came, without a key."""
+    try:
+        party = msgspec.json.decode(raw)
+        return Row(key=party["code"] or "", source_id=str(party["id"]), raw=mapping.stable(party))
+    except (msgspec.DecodeError, KeyError, TypeError):
+        return Row(key="", source_id="", raw=bytes(raw))
+
+
+def _changed_since(since: datetime) -> list[Any]:
+    """Parties that changed themselves, or through anything an account is put together from.
+
+    ``last_modified_at`` is the start of the transaction: the overlap of the windows is for that.
+    """
+    own = ["last_modified_at", ">=", since]
+    lists = [[name, "where", [own, _ALL]] for name in ("addresses", "contact_mechanisms", "identifiers")]
+    # kept per company, in tables of their own; and what they point to, for its name and days
+    paths = (
+        "categories",
+        "sale_price_lists",
+        "sale_price_lists.sale_price_list",
+        "payment_terms",
+        "payment_terms.customer_payment_term",
+        "payment_terms.customer_payment_term.lines",
+        "payment_terms.customer_payment_term.lines.relativedeltas",
+        "accounts",
+        "accounts.customer_tax_rule",
+        "customer_currencies",
+    )
+    return ["OR", own, *lists, *([f"{path}.last_modified_at", ">=", since] for path in paths)]

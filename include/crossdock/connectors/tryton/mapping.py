@@ -1,0 +1,258 @@
+"""Tryton's party, as JSON-RPC returns it, to a canonical Account. Pure functions.
+
+The classes below are question and answer at once: ``FIELDS`` is read off them, so nothing is asked
+that is not used. Fields: trytond 8.0, modules party, account, account_invoice, sale, sale_price_list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
+
+import msgspec
+from msgspec import Struct, field
+from pydantic import ValidationError
+
+from crossdock.domain.customer import Account, Address, Buyer, Terms
+from crossdock.domain.record import Value
+from crossdock.errors import Reject
+
+_V = TypeVar("_V", bound=Value)
+
+VERSION = "1"
+"""Raise it when a row is to be read differently although the fields stay the same."""
+
+_PHONES = ("phone", "mobile")
+_ROLE = re.compile(r"\s*\([^()]*\)\s*$")
+
+
+class Names(NamedTuple):
+    """What this Tryton calls things: party categories and a customer tax rule."""
+
+    blocked: str
+    credit_hold: str
+    tax_exempt: str
+
+
+class _Coded(Struct):
+    code: str | None
+
+
+class _Named(Struct):
+    name: str | None
+
+
+class _PriceList(Struct):
+    id: int
+    name: str | None
+
+
+class _Delay(Struct):
+    months: int
+    weeks: int
+    days: int
+    day: int | None
+
+
+class _Instalment(Struct):
+    relativedeltas: list[_Delay] = field(name="relativedeltas.")
+
+
+class _PaymentTerm(Struct):
+    name: str | None
+    lines: list[_Instalment] = field(name="lines.")
+
+
+class _Place(Struct):
+    id: int
+    party_name: str | None
+    street: str | None
+    postal_code: str | None
+    city: str | None
+    invoice: bool
+    delivery: bool
+    country: _Coded | None = field(name="country.")
+    subdivision: _Named | None = field(name="subdivision.")
+
+
+class _Contact(Struct):
+    id: int
+    type: str
+    value: str
+    name: str | None
+    invoice: bool
+    delivery: bool
+
+
+class _Part(Struct):
+    id: int
+
+
+class _Party(Struct):
+    id: int
+    code: str | None
+    name: str | None
+    active: bool
+    categories: list[_Named] = field(name="categories.")
+    tax_identifier: _Coded | None = field(name="tax_identifier.")
+    customer_payment_term: _PaymentTerm | None = field(name="customer_payment_term.")
+    sale_price_list: _PriceList | None = field(name="sale_price_list.")
+    customer_currency: _Coded | None = field(name="customer_currency.")
+    customer_tax_rule: _Named | None = field(name="customer_tax_rule.")
+    addresses: list[_Place] = field(name="addresses.")
+    contact_mechanisms: list[_Contact] = field(name="contact_mechanisms.")
+    identifiers: list[_Part] = field(name="identifiers.")
+
+
+def _fields(struct: type[Struct], prefix: str = "") -> Iterator[str]:
+    hints = get_type_hints(struct)
+    for one in msgspec.structs.fields(struct):
+        hint = hints[one.name]
+        nested = [part for part in get_args(hint) if isinstance(part, type) and issubclass(part, Struct)]
+        if nested:
+            yield from _fields(nested[0], prefix + one.encode_name)
+        else:
+            yield prefix + one.name
+
+
+FIELDS = tuple(sorted(_fields(_Party)))
+"""What to ask of ``party.party``."""
+
+_ROW = msgspec.json.Decoder(_Party, strict=False)  # SQLite says 1 where PostgreSQL says true
+_STABLE = msgspec.json.Encoder(order="deterministic")
+
+
+def stable(row: Any) -> bytes:
+    """The row's bytes, the same as long as its content is.
+
+    Tryton's own are not: names come in the order of a set, which changes with every start of the
+    server, and equal rows of a list in any order.
+    """
+    return _STABLE.encode(_sorted(row))
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _sorted(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return sorted(map(_sorted, value), key=lambda part: part["id"]) if _are_rows(value) else value
+    return value
+
+
+def _are_rows(values: list[Any]) -> bool:
+    return all(isinstance(value, dict) and isinstance(value.get("id"), int) for value in values)
+
+
+def to_account(raw: bytes, names: Names) -> Account:
+    """The canonical account. Raises Reject, with the place in Tryton where it can be put right."""
+    try:
+        party = _ROW.decode(raw)
+    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+        raise Reject(
+            "unreadable",
+            f"The row is not what Tryton sends for a party: {error}.",
+            "Replay it; if it stays so, something between Tryton and Crossdock spoils its answers.",
+        ) from None
+    account = f"account {party.code or f'of party {party.id}'}"
+    categories = {category.name for category in party.categories}
+    return _build(
+        Account,
+        account,
+        number=party.code,
+        name=party.name,
+        active=party.active,
+        blocked=names.blocked in categories,
+        credit_hold=names.credit_hold in categories,
+        tax_id=party.tax_identifier.code if party.tax_identifier else None,
+        tax_exempt=bool(party.customer_tax_rule and party.customer_tax_rule.name == names.tax_exempt),
+        terms=_terms(party.customer_payment_term, account),
+        price_list=f"{party.sale_price_list.id} {party.sale_price_list.name}" if party.sale_price_list else None,
+        currency=party.customer_currency.code if party.customer_currency else None,
+        buyers=_buyers(party.contact_mechanisms, account),
+        addresses=tuple(_address(place, account) for place in party.addresses),
+        parts=_parts(party),
+    )
+
+
+def _terms(term: _PaymentTerm | None, account: str) -> Terms | None:
+    """A month counts 30 days, a fixed day of the month ("end of month") another 30: the longest it can be."""
+    if term is None:
+        return None
+    delays = [
+        sum(30 * one.months + 7 * one.weeks + one.days + (30 if one.day else 0) for one in line.relativedeltas)
+        for line in term.lines
+    ]
+    return _build(Terms, f"payment term of {account}", name=term.name, days=max(delays, default=0))
+
+
+def _buyers(contacts: list[_Contact], account: str) -> tuple[Buyer, ...]:
+    """The persons among the contacts: e-mails that no document is sent to.
+
+    An e-mail marked for invoices or deliveries is a mailbox for these, not somebody who orders.
+    """
+    phones = {_person(contact.name): contact.value for contact in reversed(contacts) if contact.type in _PHONES}
+    buyers: dict[str, Buyer] = {}
+    for contact in contacts:
+        if contact.type != "email" or contact.invoice or contact.delivery:
+            continue
+        person = _person(contact.name)
+        buyer = _build(
+            Buyer,
+            f"contact mechanism {contact.id} of {account}",
+            source_id=str(contact.id),
+            email=contact.value,
+            name=person,
+            phone=phones.get(person, "") if person else "",
+        )
+        if other := buyers.get(buyer.email):
+            raise Reject(
+                "duplicate_email",
+                f"Contact mechanisms {other.source_id} and {buyer.source_id} of {account} hold the same e-mail.",
+                "Keep one of them active in Tryton (Parties > the party > Contact Mechanisms).",
+            )
+        buyers[buyer.email] = buyer
+    return tuple(buyers.values())
+
+
+def _person(name: str | None) -> str:
+    """``Anna Berg (Purchasing)`` is Anna Berg."""
+    return _ROLE.sub("", name or "")
+
+
+def _address(place: _Place, account: str) -> Address:
+    return _build(
+        Address,
+        f"address {place.id} of {account}",
+        source_id=str(place.id),
+        name=place.party_name or "",
+        street=", ".join(line for line in (place.street or "").splitlines() if line.strip()),
+        postal_code=place.postal_code or "",
+        city=place.city or "",
+        subdivision=(place.subdivision.name if place.subdivision else None) or "",
+        country=place.country.code if place.country else None,
+        invoice=place.invoice,
+        delivery=place.delivery,
+    )
+
+
+def _parts(party: _Party) -> tuple[str, ...]:
+    parts = [f"party:{party.id}"]
+    parts += [f"address:{place.id}" for place in party.addresses]
+    parts += [f"contact:{contact.id}" for contact in party.contact_mechanisms]
+    parts += [f"identifier:{part.id}" for part in party.identifiers]
+    return tuple(parts)
+
+
+def _build(model: type[_V], what: str, **given: Any) -> _V:
+    """The model, or a Reject that names the place and the field, but no value."""
+    try:
+        return model(**given)
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False)[0]
+        name = str(fault["loc"][0])
+        raise Reject(
+            f"invalid_{name}",
+            f"{what[0].upper()}{what[1:]}: {name} {fault['msg'].removeprefix('Value error, ')}.",
+            "Correct it in Tryton; the next run takes it up.",
+        ) from None
