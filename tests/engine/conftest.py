@@ -16,6 +16,7 @@ from crossdock.ports import Found, Outcome, Put, Row
 from crossdock.store.migrations import upgrade
 from crossdock.store.postgres import PostgresStore, approve_target
 from crossdock.sync import steps
+from crossdock.sync.flow import Flow
 from crossdock.sync.flows import CUSTOMERS
 from crossdock.sync.run import Request, Run, Verdict
 
@@ -32,6 +33,7 @@ class Erp:
         self.rows: dict[str, tuple[datetime, dict]] = {}
         self.clock = NOON
         self.fault: Exception | None = None
+        self.unreadable: Exception | None = None
 
     def put(self, source_id: str, **fields) -> None:
         self.clock += timedelta(seconds=1)
@@ -48,16 +50,18 @@ class Erp:
         return Row(fields.get("number") or "", source_id, json.dumps({"id": source_id, **fields}).encode())
 
     def changed(self, window):
-        for source_id, (at, _) in sorted(self.rows.items()):
-            if (window.since is None or at >= window.since) and at < window.until:
-                yield [self._row(source_id)]
+        since = window.since or datetime.min.replace(tzinfo=UTC)
+        found = [self._row(i) for i, (at, _) in sorted(self.rows.items()) if since <= at < window.until]
+        yield from (found[:3], [], found[3:])
 
     def read(self, keys):
+        if self.unreadable:
+            raise self.unreadable
         yield [self._row(i) for i, (_, fields) in self.rows.items() if fields.get("number") in keys]
 
     def parts(self):
-        for source_id, (_, fields) in self.rows.items():
-            yield self._parts_of(source_id, fields)
+        yield []
+        yield [part for source_id, (_, fields) in self.rows.items() for part in self._parts_of(source_id, fields)]
 
     @staticmethod
     def _parts_of(source_id, fields):
@@ -130,25 +134,29 @@ class Gate:
 class World:
     """One pair, run step by step as the DAG does."""
 
-    def __init__(self, dsn: str) -> None:
-        self.dsn, self.erp, self.shop, self.gate = dsn, Erp(), Shop(), Gate()
+    def __init__(self, dsn: str, pair: str = "default", flow: Flow = CUSTOMERS) -> None:
+        self.dsn, self.pair, self.flow = dsn, pair, flow
+        self.erp, self.shop, self.gate = Erp(), Shop(), Gate()
+        self._tasks = psycopg.connect(dsn)
+        self._eyes = psycopg.connect(dsn, options="-c search_path=crossdock", autocommit=True)
+        with psycopg.connect(dsn) as db:
+            approve_target(db, pair, "storefront", self.shop.fingerprint(), "tests")
         self.names = itertools.count(1)
 
-    def run(self, name: str | None = None, **request) -> Run:
-        return self._as_task(name or f"run-{next(self.names)}", Request(**request))
+    def run(self, name: str | None = None, scope: str = "*", **request) -> Run:
+        return self._as_task(name or f"run-{next(self.names)}", Request(**request), scope)
 
-    def _as_task(self, name: str, request: Request) -> Run:
-        store = PostgresStore(psycopg.connect(self.dsn))
-        return Run("default", CUSTOMERS, name, self.erp, self.shop, store, self.gate, request)
+    def _as_task(self, name: str, request: Request, scope: str, connection=None) -> Run:
+        store = PostgresStore(connection or psycopg.connect(self.dsn))
+        return Run(self.pair, self.flow, name, self.erp, self.shop, store, self.gate, request, scope)
 
     def step(self, run: Run, step: str):
-        """One task: a process of its own finds the run by its name."""
-        again = self._as_task(run.airflow_run, run.request)
+        """One task: it knows the run by its name, and nothing else."""
+        again = self._as_task(run.airflow_run, run.request, run.scope, self._tasks)
         try:
             return getattr(steps, step)(again)
         finally:
             run.id, run.books = again.id, again.books
-            again.store._db.close()
 
     def sync(self, name: str | None = None, **request):
         """A whole run as Airflow would drive it. Returns how it ended and its books."""
@@ -166,14 +174,21 @@ class World:
         settled = self.step(run, "settle")
         return settled, run.books
 
+    def steps(self, run: Run, *names: str) -> None:
+        for name in names:
+            self.step(run, name)
+
     def later(self) -> None:
         """Hours pass, with one idle run: what was read before now lies outside the overlap."""
         self.erp.clock += timedelta(hours=6)
         self.sync()
 
     def query(self, text: str, *values):
-        with psycopg.connect(self.dsn, options="-c search_path=crossdock") as db:
-            return db.execute(text, values).fetchall()
+        return self._eyes.execute(text, values).fetchall()
+
+    def close(self) -> None:
+        self._tasks.close()
+        self._eyes.close()
 
 
 @pytest.fixture(scope="session")
@@ -191,6 +206,6 @@ _count = itertools.count()
 def world(pg, template) -> Iterator[World]:
     name = f"engine_{next(_count)}"
     dsn = pg.create_database(name, template=template)
-    with psycopg.connect(dsn) as db:
-        approve_target(db, "default", "storefront", "memory://shop", "tests")
-    yield World(dsn)
+    world = World(dsn)
+    yield world
+    world.close()

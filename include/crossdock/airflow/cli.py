@@ -92,7 +92,8 @@ def _target(options: argparse.Namespace) -> int:
         elif options.do in ("on", "off"):
             if not switch_target(connection, pair.name, options.side, options.do == "on", who):
                 raise Misconfigured(
-                    f"The {options.side} of pair {pair.name} was never approved: say 'crossdock target approve'."
+                    f"The {options.side} of pair {pair.name} was never approved: "
+                    f"say 'crossdock --pair {pair.name} target approve {options.side}'."
                 )
             print(f"writing to the {options.side} of pair {pair.name} is {options.do}")
         else:
@@ -136,7 +137,7 @@ def _doctor(options: argparse.Namespace) -> int:
     wrong += not good
     print(
         f"{'ok  ' if good else 'FAIL'} writing to the storefront: "
-        + ("approved" if good else f"not approved for {here}: crossdock target approve storefront")
+        + ("approved" if good else f"not approved for {here}: crossdock --pair {pair.name} target approve storefront")
     )
     print(f"{'ok  ' if pair.go_live else 'note'} go_live: {pair.go_live or 'not set: orders will not be written'}")
     return 1 if wrong else 0
@@ -163,8 +164,9 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 def _links(options: argparse.Namespace) -> None:
+    from crossdock.airflow.pairs import pair_named
     from crossdock.store.postgres import forget_links
 
     with _store() as connection:
-        forget_links(connection, options.pair, options.flow)
+        forget_links(connection, pair_named(options.pair).name, options.flow)
     print(f"The links of {options.flow} are forgotten. Its next run adopts what the target holds and ends as a plan.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, LiteralString
 
 from psycopg import sql
@@ -10,6 +10,7 @@ from psycopg import sql
 from crossdock.errors import Stop, WritesOff
 from crossdock.ports import Outcome, Put
 from crossdock.store.stage import StageTables
+from crossdock.store.statements import NONE
 from crossdock.sync.run import Decided, Refusal, Run
 
 
@@ -21,8 +22,9 @@ class Outbox(StageTables):
             run,
             """
             SELECT key, op, target_id, payload, canon_hash
-            FROM outbox
+            FROM outbox o
             WHERE (pair, flow, status) = (%(pair)s, %(flow)s, 'pending')
+              AND EXISTS (SELECT FROM run r WHERE r.id = o.run_id AND r.scope = %(scope)s)
             ORDER BY key
             """,
         )
@@ -44,7 +46,7 @@ class Outbox(StageTables):
             for key, op, target_id, payload, canon in self._run(run, text, **values)
         ]
 
-    def adopt(self, run: Run, done: Mapping[str, str], superseded: Collection[str]) -> None:
+    def adopt(self, run: Run, done: Mapping[str, str]) -> None:
         with self._db.transaction():
             self._run(
                 run,
@@ -52,7 +54,9 @@ class Outbox(StageTables):
                 UPDATE outbox o
                 SET status = 'done', target_id = d.target_id, done_at = now(), note = 'found carried out'
                 FROM unnest(%(keys)s::text[], %(ids)s::text[]) AS d (key, target_id)
-                WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'pending') AND o.key = d.key
+                WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'pending')
+                  AND EXISTS (SELECT FROM run r WHERE r.id = o.run_id AND r.scope = %(scope)s)
+                  AND o.key = d.key
                 """,
                 keys=list(done),
                 ids=list(done.values()),
@@ -60,14 +64,20 @@ class Outbox(StageTables):
             self._run(
                 run,
                 """
-                UPDATE outbox
-                SET status = 'superseded'
-                WHERE (pair, flow, status) = (%(pair)s, %(flow)s, 'pending') AND key = ANY(%(keys)s)
+                WITH superseded AS (
+                    UPDATE outbox o
+                    SET status = 'superseded'
+                    WHERE (pair, flow, status) = (%(pair)s, %(flow)s, 'pending')
+                      AND EXISTS (SELECT FROM run r WHERE r.id = o.run_id AND r.scope = %(scope)s)
+                    RETURNING key
+                )
+                INSERT INTO parked (pair, flow, key, needs, run_id)
+                SELECT %(pair)s, %(flow)s, key, '{{}}', 0 FROM superseded
+                ON CONFLICT DO NOTHING
                 """,
-                keys=list(superseded),
             )
             self._merge_done(run)
-            self._run(run, "DELETE FROM outbox WHERE run_id = %(id)s AND status <> 'planned'")
+            self._run(run, "DELETE FROM outbox WHERE run_id = %(id)s")
 
     # ---- transform
 
@@ -101,6 +111,7 @@ class Outbox(StageTables):
                       ON (q.pair, q.flow) = (%(pair)s, %(flow)s)
                      AND q.key = w.key
                      AND q.resolved_at IS NULL
+                     AND q.stage = 'load'
                      AND q.raw_hash = w.raw_hash
                      AND NOT q.replay
                      AND NOT %(force)s
@@ -123,7 +134,8 @@ class Outbox(StageTables):
                 force=run.request.force,
             )
             self._hold(run)
-            self._set_down(run)
+            if run.mode == "apply":
+                self._set_down(run)
 
     def _hold(self, run: Run) -> None:
         """The brake. First loads and forced records are exempt."""
@@ -211,8 +223,7 @@ class Outbox(StageTables):
                    w.canon_hash, w.parts, p.payload, %(status)s
             FROM unnest(%(keys)s::text[], %(payloads)s::text[]) AS p (key, payload)
             JOIN {wide} w ON w.key = p.key
-            ON CONFLICT (run_id, key) DO UPDATE
-            SET op = excluded.op, payload = excluded.payload, status = excluded.status
+            ON CONFLICT (run_id, key) DO NOTHING
             """,
             keys=[key for key, _ in payloads],
             payloads=[payload.decode() for _, payload in payloads],
@@ -226,10 +237,11 @@ class Outbox(StageTables):
             """
             SELECT action, CASE WHEN action = 'skip' THEN reason END, count(*)
             FROM {wide}
-            WHERE action IN ('unchanged', 'wait', 'hold', 'skip')
+            WHERE action IN ('unchanged', 'wait', 'hold', 'skip', 'quarantined')
             GROUP BY 1, 2
             """,
         )
+        run.totals["set_aside"] = 0
         for action, reason, count in rows.fetchall():
             if action == "unchanged":
                 books.unchanged += count
@@ -237,8 +249,10 @@ class Outbox(StageTables):
                 books.waiting = count
             elif action == "hold":
                 books.held = count
+            elif action == "quarantined":
+                run.totals["set_aside"] = count
             else:
-                books.skipped[reason] = books.skipped.get(reason, 0) + count
+                books.skipped[reason] = count
         for name in run.flow.totals:
             run.totals[name] = self._one(
                 run,
@@ -246,37 +260,58 @@ class Outbox(StageTables):
                 {"column": sql.Identifier(name)},
             )
 
-    def take_over_plan(self, run: Run) -> int:
+    def planned_keys(self, run: Run) -> set[str]:
         plan = run.request.plan
-        with self._db.transaction():
-            saved = self._one(
-                run,
-                "SELECT true FROM run WHERE id = %(plan)s AND (pair, flow, state) = (%(pair)s, %(flow)s, 'planned')",
-                plan=plan,
+        keys = self._column(
+            run,
+            """
+            SELECT o.key
+            FROM outbox o
+            JOIN run r ON r.id = o.run_id
+            WHERE (o.run_id, o.status, r.state) = (%(plan)s, 'planned', 'planned')
+              AND (r.pair, r.flow, r.scope) = (%(pair)s, %(flow)s, %(scope)s)
+            """,
+            plan=plan,
+        )
+        if not keys:
+            raise Stop(
+                f"{run}: there is no saved plan {plan} of this flow with anything left to apply. "
+                "Look at the runs that ended as 'planned'."
             )
-            if not saved:
-                raise Stop(
-                    f"{run}: there is no saved plan {plan} of this flow. Look at the runs that ended as 'planned'."
-                )
+        return keys
+
+    def take_over_plan(self, run: Run) -> int:
+        with self._db.transaction():
             run.books.taken_up = self._run(
                 run,
                 """
-                WITH plan AS (
-                    UPDATE outbox
-                    SET status = 'superseded'
-                    WHERE (run_id, status) = (%(plan)s, 'planned')
-                    RETURNING *
-                )
                 INSERT INTO outbox (
                     run_id, pair, flow, key, op, source_id, target_id, raw_hash, canon_hash, parts, payload, status
                 )
                 SELECT %(id)s, p.pair, p.flow, p.key, p.op, p.source_id, p.target_id, p.raw_hash, p.canon_hash,
-                       p.parts, p.payload, CASE WHEN l.run_id > p.run_id THEN 'superseded' ELSE 'pending' END
-                FROM plan p
+                       p.parts, p.payload,
+                       CASE WHEN l.synced_at > r.started_at
+                              OR EXISTS (SELECT FROM {narrow} n WHERE n.key = p.key AND n.raw_hash <> p.raw_hash)
+                              OR (p.raw_hash <> %(none)s AND NOT EXISTS (SELECT FROM {narrow} n WHERE n.key = p.key))
+                            THEN 'superseded'
+                            ELSE 'pending'
+                       END
+                FROM outbox p
+                JOIN run r ON r.id = p.run_id
                 LEFT JOIN ledger l ON (l.pair, l.flow, l.key) = (p.pair, p.flow, p.key)
+                WHERE (p.run_id, p.status) = (%(plan)s, 'planned')
                 """,
-                plan=plan,
+                plan=run.request.plan,
+                none=NONE,
             ).rowcount
+            self._run(
+                run,
+                """
+                DELETE FROM {narrow} n
+                USING outbox o
+                WHERE (o.run_id, o.status) = (%(id)s, 'superseded') AND o.key = n.key
+                """,
+            )
         return run.books.taken_up
 
     # ---- load
@@ -290,13 +325,13 @@ class Outbox(StageTables):
             approved = "for no system yet" if row is None else f"for {row[0]}"
             raise WritesOff(
                 f"{run}: writing was approved {approved}, but the connection leads to {fingerprint}. If that is right, "
-                f"say 'crossdock target approve --pair {run.pair} {side}', then clear this run. "
+                f"say 'crossdock --pair {run.pair} target approve {side}', then clear this run. "
                 "A plan (mode = plan) works without it."
             )
         if not row[1]:
             raise WritesOff(
                 f"{run}: writing to the {side} is switched off. "
-                f"'crossdock target on --pair {run.pair} {side}' switches it on again."
+                f"'crossdock --pair {run.pair} target on {side}' switches it on again, then clear this run."
             )
 
     def next_batch(self, run: Run, size: int) -> Sequence[Put]:
@@ -365,11 +400,17 @@ class Outbox(StageTables):
     # ---- settle
 
     def _merge_done(self, run: Run) -> None:
+        """What was carried out, in this run or an earlier one, into the ledger; an older fault is settled by it."""
         self._run(
             run,
             """
             MERGE INTO ledger l
-            USING (SELECT * FROM outbox WHERE (pair, flow, status) = (%(pair)s, %(flow)s, 'done')) o
+            USING (
+                SELECT o.*
+                FROM outbox o
+                JOIN run r ON r.id = o.run_id AND r.scope = %(scope)s
+                WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'done')
+            ) o
             ON (l.pair, l.flow, l.key) = (o.pair, o.flow, o.key) AND l.flow = %(flow)s
             WHEN MATCHED THEN UPDATE
                 SET source_id = o.source_id, target_id = o.target_id, raw_hash = o.raw_hash,
@@ -385,13 +426,34 @@ class Outbox(StageTables):
                 )
             """,
         )
-        self._run(run, "UPDATE outbox SET status = 'merged' WHERE (pair, flow, status) = (%(pair)s, %(flow)s, 'done')")
+        self._run(
+            run,
+            """
+            WITH merged AS (
+                UPDATE outbox o
+                SET status = 'merged'
+                FROM run r
+                WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'done')
+                  AND r.id = o.run_id
+                  AND r.scope = %(scope)s
+                RETURNING o.key, o.run_id, o.done_at
+            )
+            UPDATE quarantine q
+            SET resolved_at = now(), resolution = 'a newer version went through'
+            FROM merged m
+            WHERE (q.pair, q.flow) = (%(pair)s, %(flow)s)
+              AND q.key = m.key
+              AND q.resolved_at IS NULL
+              AND q.run_id <> m.run_id
+              AND q.last_seen < m.done_at
+            """,
+        )
 
     def merge(self, run: Run) -> None:
         books = run.books
         with self._db.transaction():
             self._merge_done(run)
-            if self._one(run, "SELECT to_regclass(%(table)s)", table=f"crossdock.wide_{run.id}"):
+            if run.mode == "apply" and self._has_stage(run):
                 self._run(
                     run,
                     """
@@ -411,9 +473,14 @@ class Outbox(StageTables):
                 sum(count for (_, status), count in counts.items() if status == wanted)
                 for wanted in ("pending", "planned", "superseded")
             )
-            books.quarantined = int(
-                self._one(run, "SELECT count(*) FROM quarantine WHERE run_id = %(id)s AND resolved_at IS NULL")
-            )
+            refused = sum(count for (_, status), count in counts.items() if status == "refused")
+            books.quarantined = run.totals.get("set_aside", 0) + refused
+            if run.request.plan is not None:
+                self._run(
+                    run,
+                    "UPDATE outbox SET status = 'superseded' WHERE (run_id, status) = (%(plan)s, 'planned')",
+                    plan=run.request.plan,
+                )
 
     def _forget_what_is_settled(self, run: Run) -> None:
         """Quarantined, parked and held keys that were seen in this run and have found another place."""
@@ -421,15 +488,22 @@ class Outbox(StageTables):
             run,
             """
             UPDATE quarantine q
-            SET resolved_at = now(), resolution = 'a newer version went through'
+            SET resolved_at = now(),
+                resolution = CASE WHEN EXISTS (SELECT FROM {narrow} n WHERE n.key = q.key)
+                                  THEN 'a newer version went through'
+                                  ELSE 'gone from the source'
+                             END
             WHERE (q.pair, q.flow) = (%(pair)s, %(flow)s)
               AND q.resolved_at IS NULL
               AND q.run_id <> %(id)s
-              AND EXISTS (SELECT FROM {narrow} n WHERE n.key = q.key)
-              AND NOT EXISTS (
-                  SELECT FROM outbox o
-                  WHERE o.run_id = %(id)s AND o.key = q.key AND o.status IN ('pending', 'planned')
+              AND EXISTS (
+                  SELECT FROM {narrow} n WHERE n.key = q.key
+                  UNION ALL
+                  SELECT FROM {wide} w WHERE w.key = q.key
+                  UNION ALL
+                  SELECT FROM {narrow} n WHERE n.source_id = q.source_id
               )
+              AND NOT EXISTS (SELECT FROM outbox o WHERE (o.run_id, o.key, o.status) = (%(id)s, q.key, 'pending'))
             """,
         )
         self._run(
@@ -438,7 +512,11 @@ class Outbox(StageTables):
             DELETE FROM parked p
             WHERE (p.pair, p.flow) = (%(pair)s, %(flow)s)
               AND p.run_id <> %(id)s
-              AND EXISTS (SELECT FROM {narrow} n WHERE n.key = p.key)
+              AND EXISTS (
+                  SELECT FROM {narrow} n WHERE n.key = p.key
+                  UNION ALL
+                  SELECT FROM {wide} w WHERE w.key = p.key
+              )
             """,
         )
         self._run(
@@ -449,8 +527,8 @@ class Outbox(StageTables):
               AND h.run_id <> %(id)s
               AND EXISTS (
                   SELECT FROM {narrow} n WHERE n.key = h.key
-                  UNION
-                  SELECT FROM {wide} w WHERE w.key = h.key AND w.action <> 'hold'
+                  UNION ALL
+                  SELECT FROM {wide} w WHERE w.key = h.key
               )
             """,
         )

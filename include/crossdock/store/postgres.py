@@ -28,7 +28,7 @@ class PostgresStore(Outbox):
                     run,
                     """
                     WITH new AS (
-                        SELECT *
+                        SELECT DISTINCT ON (login, evidence) *
                         FROM unnest(%(logins)s::text[], %(emails)s::text[], %(evidence)s::text[], %(values)s::text[])
                              AS c (login, email, evidence, value)
                     ),
@@ -46,8 +46,7 @@ class PostgresStore(Outbox):
             self._run(
                 run,
                 """
-                UPDATE review r
-                SET resolved_at = now()
+                DELETE FROM review r
                 WHERE r.pair = %(pair)s
                   AND r.resolved_at IS NULL
                   AND NOT EXISTS (SELECT FROM claimed c WHERE (c.login, c.evidence) = (r.login, r.evidence))
@@ -87,3 +86,11 @@ def forget_links(connection: Connection[Any], pair: str, flow: str) -> None:
     """Empty the ledger of a flow: its next run adopts what the target holds, by natural key."""
     connection.execute("DELETE FROM crossdock.ledger WHERE (pair, flow) = (%s, %s)", (pair, flow))
     connection.execute("DELETE FROM crossdock.watermark WHERE (pair, flow) = (%s, %s)", (pair, flow))
+    connection.execute(
+        """
+        UPDATE crossdock.outbox
+        SET status = 'superseded'
+        WHERE (pair, flow) = (%s, %s) AND status IN ('pending', 'done')
+        """,
+        (pair, flow),
+    )

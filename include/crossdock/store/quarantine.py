@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from psycopg import sql
 
-from crossdock.store.statements import Statements
+from crossdock.store.statements import NONE, Statements, plain
 from crossdock.sync.run import Refusal, RowFailure, Run, Stage, Verdict
+
+log = logging.getLogger(__name__)
+
+_LONGEST = {"source_id": 500, "code": 100, "reason": 1_000, "remedy": 1_000}
 
 
 class Quarantine(Statements):
@@ -18,15 +23,28 @@ class Quarantine(Statements):
     def quarantine(self, run: Run, stage: Stage, refusals: Sequence[Refusal]) -> None:
         with self._db.transaction():
             self._to_quarantine(run, stage, refusals)
-            if stage != "extract":
-                self._set_aside(run, [refusal.key for refusal in refusals])
-
-    def _set_aside(self, run: Run, keys: Sequence[str]) -> None:
-        self._run(run, "UPDATE {wide} SET action = 'quarantined' WHERE key = ANY(%(keys)s)", keys=keys)
+            self._run(
+                run,
+                """
+                INSERT INTO {wide} (key, source_id, canon_hash, gone, needs, parts, action)
+                SELECT key, '', %(none)s, false, '{{}}', '{{}}', 'quarantined' FROM unnest(%(keys)s::text[]) AS key
+                ON CONFLICT (key) DO UPDATE
+                SET action = excluded.action
+                """,
+                keys=[refusal.key for refusal in refusals],
+                none=NONE,
+            )
 
     def _to_quarantine(self, run: Run, stage: Stage, refusals: Sequence[Refusal]) -> None:
-        """One open row per key: the same fault again is counted, another one replaces it."""
+        """One open row per key: the same fault again is counted, another one replaces it.
+
+        A plan only says what it would do.
+        """
         if not refusals:
+            return
+        if run.mode == "plan":
+            for refusal in refusals:
+                log.info("%s: %s would be quarantined: %s", run, refusal.key, refusal.code)
             return
         self._run(
             run,
@@ -67,13 +85,12 @@ class Quarantine(Statements):
                 Refusal(key, source_id, failure.code, failure.reason, failure.remedy, payload, raw_hash)
                 for key, source_id, payload, raw_hash in rows
             ]
-            self._to_quarantine(run, "validate", refusals)
-            self._set_aside(run, bad)
+            self.quarantine(run, "validate", refusals)
 
 
 def _clean(refusal: Refusal) -> dict[str, Any]:
-    """As JSON that PostgreSQL takes: text without NUL."""
+    """As JSON that PostgreSQL takes: text without NUL, and no longer than a person reads."""
     return {
-        name: value.replace("\x00", "\N{REPLACEMENT CHARACTER}") if isinstance(value, str) else value and str(value)
+        name: plain(value)[: _LONGEST.get(name)] if isinstance(value, str) else value and str(value)
         for name, value in refusal._asdict().items()
     }

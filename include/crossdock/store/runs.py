@@ -6,10 +6,12 @@ import json
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
+from psycopg import sql
+
 from crossdock.errors import Stop
 from crossdock.store.statements import Statements
 from crossdock.sync.accounting import Books
-from crossdock.sync.run import Run, Step
+from crossdock.sync.run import Run, State, Step
 
 LEASE = timedelta(minutes=15)
 """A run that gives no sign of life for this long may be taken over. Longer than any single call."""
@@ -34,37 +36,45 @@ class Runs(Statements):
                 mode=run.request.mode,
             )
             run.mode, run.step, run.message, run.books, run.totals = run.request.mode, "opened", "", Books(), {}
-            holder = self._one(
-                run,
-                """
-                WITH taken AS (
-                    INSERT INTO lease (pair, flow, scope, run_id, expires_at)
-                    VALUES (%(pair)s, %(flow)s, %(scope)s, %(id)s, now() + %(lease)s)
-                    ON CONFLICT (pair, flow, scope) DO UPDATE
-                    SET run_id = excluded.run_id, expires_at = excluded.expires_at
-                    WHERE lease.run_id = excluded.run_id OR lease.expires_at < now()
-                    RETURNING run_id
-                )
-                SELECT coalesce(
-                    (SELECT run_id FROM taken),
-                    (SELECT run_id FROM lease WHERE (pair, flow, scope) = (%(pair)s, %(flow)s, %(scope)s))
-                )
-                """,
-                lease=LEASE,
-            )
-            if holder != run.id:
-                self._drain(run, f"drained by run {holder}, which is at work on this flow")
+            run.state = "running"
+            if not self._take_lease(run):
+                self._drain(run)
                 return False
-            self._run(run, "UPDATE quarantine SET run_id = 0 WHERE run_id = %(id)s")
+            for places in ("quarantine", "parked", "held"):
+                self._run(run, "UPDATE {place} SET run_id = 0 WHERE run_id = %(id)s", {"place": sql.Identifier(places)})
         return True
 
-    def _drain(self, run: Run, message: str) -> None:
-        run.message = message
-        self._run(run, "UPDATE lease SET hint = true WHERE (pair, flow, scope) = (%(pair)s, %(flow)s, %(scope)s)")
+    def _take_lease(self, run: Run) -> bool:
+        """Ours already, free, or left behind by a run that gave no sign of life."""
+        return (
+            self._run(
+                run,
+                """
+                INSERT INTO lease (pair, flow, scope, run_id, expires_at)
+                VALUES (%(pair)s, %(flow)s, %(scope)s, %(id)s, now() + %(lease)s)
+                ON CONFLICT (pair, flow, scope) DO UPDATE
+                SET run_id = excluded.run_id, expires_at = excluded.expires_at
+                WHERE lease.run_id = excluded.run_id OR lease.expires_at < now()
+                """,
+                lease=LEASE,
+            ).rowcount
+            == 1
+        )
+
+    def _drain(self, run: Run) -> None:
+        holder = self._one(
+            run,
+            """
+            UPDATE lease SET hint = true
+            WHERE (pair, flow, scope) = (%(pair)s, %(flow)s, %(scope)s)
+            RETURNING run_id
+            """,
+        )
+        run.state, run.message = "drained", f"drained by run {holder}, which is at work on this flow"
         self._run(
             run,
             "UPDATE run SET state = 'drained', message = %(message)s, finished_at = now() WHERE id = %(id)s",
-            message=message,
+            message=run.message,
         )
 
     def resume(self, run: Run) -> None:
@@ -79,16 +89,39 @@ class Runs(Statements):
         ).fetchone()
         if row is None:
             raise Stop(f"{run}: extract has not begun this run. Its log says why; the next run reads the window again.")
-        run.id, run.mode, run.step, state, run.since, run.until, run.message, counts, run.totals = row
+        run.id, run.mode, run.step, run.state, run.since, run.until, run.message, counts, run.totals = row
         run.books = Books.from_json(counts)
-        if state != "drained" and not self._renew(run):
-            message = f"{run}: another run took this flow over, because this one gave no sign of life for {LEASE}"
+        if run.state not in ("running", "failed"):
+            return
+        if self._overtaken(run) or not self._take_lease(run):
+            message = (
+                f"{run}: another run took this flow over, "
+                f"because this one had failed or gave no sign of life for {LEASE}"
+            )
             self._run(
                 run,
                 "UPDATE run SET state = 'failed', message = %(message)s, finished_at = now() WHERE id = %(id)s",
                 message=message,
             )
             raise Stop(f"{message}. What it had confirmed is kept; nothing needs to be done.")
+        self._run(run, "UPDATE run SET state = 'running', finished_at = NULL WHERE id = %(id)s AND state = 'failed'")
+
+    def _overtaken(self, run: Run) -> bool:
+        """What this run has staged is older than what another one has done since."""
+        return bool(
+            self._one(
+                run,
+                """
+                SELECT EXISTS (
+                    SELECT FROM run later
+                    WHERE (later.pair, later.flow, later.scope) = (%(pair)s, %(flow)s, %(scope)s)
+                      AND later.state <> 'drained'
+                      AND later.id <> %(id)s
+                      AND later.started_at > (SELECT started_at FROM run WHERE id = %(id)s)
+                )
+                """,
+            )
+        )
 
     def _renew(self, run: Run) -> bool:
         renewal: LiteralString = "UPDATE lease SET expires_at = now() + %(lease)s WHERE run_id = %(id)s"
@@ -112,7 +145,7 @@ class Runs(Statements):
             **_figures(run),
         )
 
-    def finish(self, run: Run, state: str, message: str) -> bool:
+    def finish(self, run: Run, state: State, message: str) -> bool:
         with self._db.transaction():
             self._run(
                 run,
@@ -134,8 +167,7 @@ class Runs(Statements):
                 run,
                 """
                 WITH before AS (
-                    SELECT id, state = 'failed' AND message = %(message)s
-                           AND window_from IS NOT DISTINCT FROM %(since)s AS same
+                    SELECT id, state = 'failed' AND message = %(message)s AS same
                     FROM run
                     WHERE (pair, flow, scope) = (%(pair)s, %(flow)s, %(scope)s)
                       AND id < %(id)s
@@ -146,7 +178,6 @@ class Runs(Statements):
                 WHERE id > coalesce((SELECT max(id) FROM before WHERE same IS NOT TRUE), 0)
                 """,
                 message=message,
-                since=run.since,
             )
         )
 

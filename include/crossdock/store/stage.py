@@ -6,14 +6,15 @@ import hashlib
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Literal
-from uuid import UUID
 
 from psycopg import sql
 
+from crossdock.errors import Stop
 from crossdock.ports import Row
 from crossdock.store.quarantine import Quarantine
 from crossdock.store.runs import Runs
-from crossdock.sync.run import Changed, Refusal, Run, Staged
+from crossdock.store.statements import NONE, plain
+from crossdock.sync.run import Changed, Refusal, Run, Staged, State
 
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_END = b"\xff\xff"
@@ -21,7 +22,16 @@ _HEAD = struct.Struct("!hi").pack
 _LENGTH = struct.Struct("!i").pack
 _TAIL = struct.Struct("!i16siqiii?").pack
 _MAX_KEY = 200
-_COLUMNS = ("key", "source_id", "raw_hash", "canon_hash", "gone", "needs", "parts", "payload")
+_COLUMNS = {
+    "key": "text",
+    "source_id": "text",
+    "raw_hash": "uuid",
+    "canon_hash": "uuid",
+    "gone": "boolean",
+    "needs": "text[]",
+    "parts": "text[]",
+    "payload": "text",
+}
 
 
 class StageTables(Runs, Quarantine):
@@ -38,7 +48,7 @@ class StageTables(Runs, Quarantine):
         self._spooled = 0
         return True
 
-    def finish(self, run: Run, state: str, message: str) -> bool:
+    def finish(self, run: Run, state: State, message: str) -> bool:
         with self._db.transaction():
             self._drop_stages(run)
             return super().finish(run, state, message)
@@ -94,21 +104,24 @@ class StageTables(Runs, Quarantine):
     ) -> Iterator[bytes]:
         base, taken = hashlib.sha256(version.encode()), origin == "t"
         statement = self._statement(run, "COPY {narrow} FROM STDIN (FORMAT binary)")
-        with self._db.transaction(), self._db.cursor() as cursor, cursor.copy(statement) as copy:
-            copy.write(_COPY_HEAD)
-            for page in rows:
-                block, self._spooled = _pack(page, base, taken, self._spooled)
-                copy.write(block)
-                yield b"".join([row.raw for row in page])
-            copy.write(_COPY_END)
+        for page in rows:
+            block, self._spooled = _pack(page, base, taken, self._spooled)
+            self._copy(statement, block)
+            if not self._renew(run):
+                raise Stop(f"{run}: another run took this flow over while this one was reading. Nothing was written.")
+            yield b"".join([row.raw for row in page])
 
     def stage_parts(self, run: Run, parts: Iterable[Sequence[str]]) -> None:
-        statement = self._statement(run, "COPY {part} (id) FROM STDIN")
-        with self._db.transaction(), self._db.cursor() as cursor, cursor.copy(statement) as copy:
-            for page in parts:
-                copy.write("".join([f"{part}\n" for part in page]))
+        statement = self._statement(run, "COPY {part} FROM STDIN (FORMAT binary)")
+        for page in parts:
+            encoded = [plain(part).encode() for part in page]
+            self._copy(statement, b"".join([_HEAD(1, len(part)) + part for part in encoded]))
 
-    def compare(self, run: Run, reread: Collection[str]) -> set[str]:
+    def _copy(self, statement: sql.Composed, block: bytes) -> None:
+        with self._db.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.write(_COPY_HEAD + block + _COPY_END)
+
+    def compare(self, run: Run) -> set[str]:
         with self._db.transaction():
             self._run(run, "ANALYZE {narrow} (key)")
             self._run(run, "ANALYZE {part} (id)")
@@ -124,10 +137,9 @@ class StageTables(Runs, Quarantine):
                 """,
                 force=run.request.force,
             )
-            asked = set(reread) | set(run.request.keys)
             if run.until is None:
-                return asked
-            return asked | self._column(
+                return {plain(key)[:_MAX_KEY] for key in run.request.keys}
+            return self._column(
                 run,
                 """
                 SELECT key FROM parked WHERE (pair, flow) = (%(pair)s, %(flow)s)
@@ -135,7 +147,9 @@ class StageTables(Runs, Quarantine):
                 SELECT key FROM held WHERE (pair, flow) = (%(pair)s, %(flow)s)
                 UNION
                 SELECT key FROM quarantine
-                WHERE (pair, flow) = (%(pair)s, %(flow)s) AND resolved_at IS NULL AND replay
+                WHERE (pair, flow) = (%(pair)s, %(flow)s)
+                  AND resolved_at IS NULL
+                  AND (replay OR code = 'duplicate_key')
                 UNION
                 SELECT key FROM {fresh} WHERE moved
                 UNION
@@ -146,7 +160,18 @@ class StageTables(Runs, Quarantine):
                     WHERE (pair, flow) = (%(pair)s, %(flow)s) AND NOT removed
                 ) l
                 WHERE NOT EXISTS (SELECT FROM {part} p WHERE p.id = l.part)
+                UNION
+                SELECT l.key
+                FROM ledger l
+                WHERE (l.pair, l.flow) = (%(pair)s, %(flow)s)
+                  AND l.raw_hash = %(none)s
+                  AND l.parts <> '{{}}'
+                  AND NOT EXISTS (
+                      SELECT FROM unnest(l.parts) AS part
+                      WHERE NOT EXISTS (SELECT FROM {part} p WHERE p.id = part)
+                  )
                 """,
+                none=NONE,
             )
 
     def sort_out(self, run: Run, asked: Collection[str]) -> Collection[str]:
@@ -227,21 +252,23 @@ class StageTables(Runs, Quarantine):
             )
             for key, owners in shared
         ]
-        self._to_quarantine(run, "extract", refusals)
+        self.quarantine(run, "extract", refusals)
 
     def changed(self, run: Run) -> Iterator[Sequence[Changed]]:
         for page in self._pages(run, "SELECT key, source_id, raw_hash, off, len FROM {fresh} ORDER BY off"):
             yield [Changed(*row) for row in page]
 
     def stage_records(self, run: Run, records: Sequence[Staged]) -> None:
-        columns = sql.SQL(", ").join(map(sql.Identifier, (*_COLUMNS, *run.flow.record.COLUMNS)))
-        statement = self._statement(run, "COPY {wide} ({columns}) FROM STDIN", {"columns": columns})
+        types = _COLUMNS | run.flow.record.COLUMNS
+        columns = sql.SQL(", ").join(map(sql.Identifier, types))
+        statement = self._statement(run, "COPY {wide} ({columns}) FROM STDIN (FORMAT binary)", {"columns": columns})
         with self._db.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.set_types(list(types.values()))
             for record in records:
-                copy.write_row((*record[:-1], *record.columns))
+                needs, parts = ([plain(text) for text in texts] for texts in (record.needs, record.parts))
+                copy.write_row((*record[:5], needs, parts, record.payload, *record.columns))
 
     def close_stage(self, run: Run, vanished: Collection[str]) -> None:
-        keys = list(vanished)
         with self._db.transaction():
             if not run.request.force:
                 self._run(
@@ -254,48 +281,39 @@ class StageTables(Runs, Quarantine):
                       AND l.key = w.key
                       AND l.canon_hash = w.canon_hash
                       AND l.removed = w.gone
+                      AND w.action IS NULL
                     """,
                 )
-            known = self._run(
-                run,
-                """
-                INSERT INTO {wide} (key, source_id, canon_hash, gone, needs, parts, target_id)
-                SELECT key, source_id, %(none)s, true, '{{}}', parts, target_id
-                FROM ledger
-                WHERE (pair, flow) = (%(pair)s, %(flow)s)
-                  AND key = ANY(%(keys)s)
-                  AND NOT removed
-                  AND target_id IS NOT NULL
-                ON CONFLICT DO NOTHING
-                """,
-                keys=keys,
-                none=UUID(int=0),
-            ).rowcount
-            if len(keys) > known:
-                run.books.skipped["no longer in the source"] = len(keys) - known
-            self._run(
-                run, "DELETE FROM parked WHERE (pair, flow) = (%(pair)s, %(flow)s) AND key = ANY(%(keys)s)", keys=keys
-            )
             self._run(
                 run,
                 """
-                UPDATE quarantine
-                SET resolved_at = now(), resolution = 'gone from the source'
-                WHERE (pair, flow) = (%(pair)s, %(flow)s) AND resolved_at IS NULL AND key = ANY(%(keys)s)
+                INSERT INTO {wide} (
+                    key, source_id, raw_hash, canon_hash, gone, needs, parts, target_id, action, reason
+                )
+                SELECT v.key, coalesce(l.source_id, ''), %(none)s, %(none)s, true, '{{}}', coalesce(l.parts, '{{}}'),
+                       l.target_id,
+                       CASE WHEN l.removed OR l.target_id IS NULL THEN 'skip' END,
+                       CASE WHEN l.removed OR l.target_id IS NULL THEN 'no longer in the source' END
+                FROM unnest(%(keys)s::text[]) AS v (key)
+                LEFT JOIN ledger l ON (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = v.key
                 """,
-                keys=keys,
+                keys=list(vanished),
+                none=NONE,
             )
             self._run(run, "ANALYZE {wide} (key, action)")
         run.totals = {"staged": self.staged(run)}
 
+    def _has_stage(self, run: Run) -> bool:
+        return self._one(run, "SELECT to_regclass(%(table)s)", table=f"crossdock.wide_{run.id}") is not None
+
     def staged(self, run: Run) -> int:
-        return int(self._one(run, "SELECT count(*) FROM {wide}"))
+        return int(self._one(run, "SELECT count(*) FROM {wide}")) if self._has_stage(run) else 0
 
     def open_rows(self, run: Run) -> int:
         return int(self._one(run, "SELECT count(*) FROM {wide} WHERE action IS NULL"))
 
     def staged_keys(self, run: Run) -> Iterator[Sequence[str]]:
-        for page in self._pages(run, "SELECT key FROM {wide} WHERE action IS NULL"):
+        for page in self._pages(run, "SELECT key FROM {wide} WHERE payload IS NOT NULL"):
             yield [key for (key,) in page]
 
     def set_target_ids(self, run: Run, found: Mapping[str, str]) -> None:
@@ -321,8 +339,8 @@ def _pack(page: Sequence[Row], version: hashlib._Hash, taken: bool, offset: int)
     out: list[bytes] = []
     for key, source_id, raw in page:
         if not key or len(key) > _MAX_KEY or "\x00" in key:
-            key = f"?{source_id}"
-        k, s, n, digest = key.encode(errors="replace"), source_id.encode(errors="replace"), len(raw), version.copy()
+            key = f"?{source_id}"[:_MAX_KEY]
+        k, s, n, digest = plain(key).encode(), plain(source_id).encode(), len(raw), version.copy()
         digest.update(raw)
         out += (_HEAD(6, len(k)), k, _LENGTH(len(s)), s, _TAIL(16, digest.digest(), 8, offset, 4, n, 1, taken))
         offset += n

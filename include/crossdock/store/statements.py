@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, LiteralString
+from uuid import UUID
 
 from psycopg import Connection, Cursor, sql
 
 from crossdock.sync.run import Run
 
 PAGE = 5_000
+NONE = UUID(int=0)
+"""The hash of what is not there."""
+
 STAGES = ("narrow", "fresh", "wide", "part", "gate")
 
 
@@ -58,3 +62,8 @@ class Statements:
             cursor.execute(self._statement(run, text))
             while page := cursor.fetchmany(PAGE):
                 yield page
+
+
+def plain(text: str) -> str:
+    """As PostgreSQL takes it: valid UTF-8 without NUL."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}").encode(errors="replace").decode()

@@ -14,6 +14,7 @@ from crossdock.sync.flow import Flow
 
 Mode = Literal["apply", "plan"]
 Step = Literal["opened", "extracted", "validated", "transformed", "loaded", "settled"]
+State = Literal["running", "success", "planned", "drained", "failed"]
 Stage = Literal["extract", "validate", "transform", "load"]
 
 
@@ -113,16 +114,19 @@ class Store(Protocol):
         """Take the lease and begin (or begin anew) this run; False if another run holds it."""
 
     def resume(self, run: Run) -> None:
-        """Fill in id, mode, step, window and books, and renew the lease. Stop if it was lost."""
+        """Fill in id, mode, step, state, window and books, and take the lease while the run is open.
+
+        A failed run is opened again. Stop if another run has begun since.
+        """
 
     def save(self, run: Run, step: Step) -> None:
         """Keep books, mode, window and the step just completed."""
 
-    def finish(self, run: Run, state: str, message: str) -> bool:
+    def finish(self, run: Run, state: State, message: str) -> bool:
         """Close the run, drop its stages, give the lease back. True if a hint came meanwhile."""
 
     def incidents(self, run: Run, message: str) -> int:
-        """How many runs before this one, without a break, failed in the same window with this message."""
+        """How many runs before this one, without a break, failed with this message."""
 
     # ---- extract
     def watermark(self, run: Run) -> datetime | None: ...
@@ -130,8 +134,8 @@ class Store(Protocol):
     def unconfirmed(self, run: Run) -> Sequence[Put]:
         """Outbox rows of earlier runs of which nobody knows whether they were carried out."""
 
-    def adopt(self, run: Run, done: Mapping[str, str], superseded: Collection[str]) -> None:
-        """Close them: done (key -> target id) or superseded; merge what is done into the ledger."""
+    def adopt(self, run: Run, done: Mapping[str, str]) -> None:
+        """Close them: those done (key -> target id) into the ledger, the others are parked to be read again."""
 
     def stage_rows(
         self, run: Run, rows: Iterable[Sequence[Row]], origin: Literal["w", "t"], version: str
@@ -139,10 +143,11 @@ class Store(Protocol):
         """COPY (key, source id, hash, place) to the narrow stage; yields each page's bytes for the spool."""
 
     def stage_parts(self, run: Run, parts: Iterable[Sequence[str]]) -> None: ...
-    def compare(self, run: Run, reread: Collection[str]) -> set[str]:
-        """Join what was read with the ledger. Returns the keys to be read by name: parked, held and
+    def compare(self, run: Run) -> set[str]:
+        """Join what was read with the ledger. Returns the keys to be read by name: those asked for, or
 
-        replayed ones, those asked for, those that miss a part and those that changed their owner.
+        parked, held and replayed ones, those whose number stood at several records, that miss a
+        part, whose parts are all back, and those that changed their owner.
         """
 
     def sort_out(self, run: Run, asked: Collection[str]) -> Collection[str]:
@@ -155,9 +160,11 @@ class Store(Protocol):
     def close_stage(self, run: Run, vanished: Collection[str]) -> None:
         """Mark what the target was told already as unchanged; stage what is gone from the source."""
 
-    def quarantine(self, run: Run, stage: Stage, refusals: Sequence[Refusal]) -> None: ...
+    def quarantine(self, run: Run, stage: Stage, refusals: Sequence[Refusal]) -> None:
+        """Keep them for a person and mark their rows; a plan only marks the rows."""
+
     def staged(self, run: Run) -> int:
-        """Rows on the wide stage; 0 also when a database crash has emptied it."""
+        """Rows on the wide stage; 0 also when a database crash has emptied it, or the run was closed."""
 
     def open_rows(self, run: Run) -> int:
         """Staged rows that are neither unchanged nor quarantined."""
@@ -181,7 +188,11 @@ class Store(Protocol):
     def decided(self, run: Run) -> Iterator[Sequence[Decided]]: ...
     def to_outbox(self, run: Run, payloads: Sequence[tuple[str, bytes]]) -> None: ...
     def count_decisions(self, run: Run) -> None: ...
-    def take_over_plan(self, run: Run) -> int: ...
+    def planned_keys(self, run: Run) -> set[str]:
+        """The keys of the plan to be applied. Stop if there is nothing left of it."""
+
+    def take_over_plan(self, run: Run) -> int:
+        """Its actions into this run's outbox; superseded where source or target have moved since."""
 
     # ---- load
     def sent(self, run: Run) -> Sequence[Put]:
@@ -220,6 +231,7 @@ class Run:
     id: int = 0
     mode: Mode = "apply"
     step: Step = "opened"
+    state: State = "running"
     since: datetime | None = None
     until: datetime | None = None
     message: str = ""

@@ -44,12 +44,11 @@ def extract(run: Run) -> bool:
     if not run.store.open(run):
         log.info("%s: %s", run, run.message)
         return False
-    reread = _adopt(run)
+    _adopt(run)
     if run.request.plan is not None:
-        log.info("%s: %d actions of plan %d taken over", run, run.store.take_over_plan(run), run.request.plan)
-        run.store.save(run, "transformed")
+        _take_over_plan(run, run.request.plan)
         return True
-    _stage(run, reread)
+    _stage(run)
     if run.store.open_rows(run):
         run.store.save(run, "extracted")
         return True
@@ -58,24 +57,29 @@ def extract(run: Run) -> bool:
     return False
 
 
-def _adopt(run: Run) -> set[str]:
-    """Close what an earlier run sent without hearing of it. Returns keys to be read again."""
+def _adopt(run: Run) -> None:
+    """Close what an earlier run sent without hearing of it; what was not carried out is decided anew."""
     unsure = run.store.unconfirmed(run)
     done = {outcome.key: outcome.target_id or "" for outcome in _carried_out(run.target, unsure)}
-    again = {put.key for put in unsure} - done.keys()
-    run.store.adopt(run, done, again)
+    run.store.adopt(run, done)
     if unsure:
-        log.info(
-            "%s: of %d unconfirmed writes %d were carried out, %d are decided anew",
-            run,
-            len(unsure),
-            len(done),
-            len(again),
-        )
-    return again
+        log.info("%s: of %d unconfirmed writes %d were carried out", run, len(unsure), len(done))
 
 
-def _stage(run: Run, reread: set[str]) -> None:
+def _take_over_plan(run: Run, plan: int) -> None:
+    """The source is asked again, so that exactly what was shown and is still so gets written."""
+    for _ in run.store.stage_rows(run, run.source.read(run.store.planned_keys(run)), "t", _version(run)):
+        pass
+    log.info("%s: %d actions of plan %d taken over", run, run.store.take_over_plan(run), plan)
+    run.store.save(run, "transformed")
+
+
+def _version(run: Run) -> str:
+    """Part of every hash: when either side reads or writes differently, rows count as changed."""
+    return f"{run.source.version}/{run.target.version}"
+
+
+def _stage(run: Run) -> None:
     request, store, source = run.request, run.store, run.source
     now = source.now()
     since = store.watermark(run)
@@ -86,11 +90,11 @@ def _stage(run: Run, reread: set[str]) -> None:
         run.until = now
     with tempfile.TemporaryFile() as spool:
         if run.until:
-            _spool(spool, store.stage_rows(run, source.changed(Window(run.since, run.until)), "w", source.version))
+            _spool(spool, store.stage_rows(run, source.changed(Window(run.since, run.until)), "w", _version(run)))
             store.stage_parts(run, source.parts())
-        asked = store.compare(run, reread)
+        asked = store.compare(run)
         if asked:
-            _spool(spool, store.stage_rows(run, source.read(asked), "t", source.version))
+            _spool(spool, store.stage_rows(run, source.read(asked), "t", _version(run)))
         vanished = store.sort_out(run, asked)
         _parse(run, spool)
     store.close_stage(run, vanished)
@@ -104,7 +108,7 @@ def _spool(spool: IO[bytes], pages: Iterator[bytes]) -> None:
 
 def _parse(run: Run, spool: IO[bytes]) -> None:
     """Changed rows to canonical records: validated one by one and dropped, memory stays flat."""
-    salt = f"{run.source.version}/{run.target.version}/".encode()
+    salt = f"{_version(run)}/".encode()
     for rows in run.store.changed(run):
         records, refusals = [], []
         for row in rows:
@@ -159,11 +163,15 @@ def _refusal(row: Changed, raw: bytes, error: Reject | ValidationError) -> Refus
 def validate(run: Run) -> bool:
     """Let the batch through, move single bad rows to quarantine, or stop before anything is written.
 
-    Raises QualityStop when a critical expectation fails. Returns False if nothing is left to write.
+    Raises QualityStop when a critical expectation fails.
     """
     _resume_staged(run)
-    if run.step == "transformed":
-        return True
+    if run.step == "extracted":
+        _pass_gate(run)
+    return True
+
+
+def _pass_gate(run: Run) -> None:
     count = run.store.open_rows(run)
     if count:
         verdict = run.gate.check(run.flow.name, run.store.relation(run), count)
@@ -176,16 +184,20 @@ def validate(run: Run) -> bool:
         for failure in verdict.rows:
             run.store.quarantine_rows(run, failure)
     run.store.save(run, "validated")
-    return True
 
 
 def _resume_staged(run: Run) -> None:
-    """The stage is not logged: after a crash of the database it is empty, and the run extracts again."""
+    """The stage is not logged: it is empty after a crash of the database, and gone when a failed run
+
+    was closed. Then the run extracts again.
+    """
     run.store.resume(run)
     if run.step in ("extracted", "validated") and run.store.staged(run) != run.totals.get("staged"):
-        log.warning("%s: the stage was lost with the database; the window is read again", run)
-        run.store.open(run)
-        _stage(run, _adopt(run))
+        log.warning("%s: the stage is lost; the window is read again", run)
+        if not run.store.open(run):
+            raise Stop(f"{run}: {run.message}. Nothing was written, and nothing needs to be done.")
+        _adopt(run)
+        _stage(run)
         run.store.save(run, "extracted")
 
 
@@ -199,12 +211,10 @@ def transform(run: Run) -> bool:
     adopts them by natural key and ends as a plan too. Returns False if there is nothing to load.
     """
     _resume_staged(run)
-    if run.step == "transformed":
-        return run.mode == "apply"
     if run.step == "extracted":
-        raise Stop(
-            f"{run}: the stage was lost after the quality gate had passed it. Clear this run to read the window again."
-        )
+        _pass_gate(run)
+    if run.step != "validated":
+        return run.mode == "apply"
     if run.store.first_run(run):
         _adopt_existing(run)
     run.store.decide(run)
@@ -253,13 +263,19 @@ def load(run: Run) -> bool:
     confirmed until then stays confirmed.
     """
     run.store.resume(run)
-    if run.step == "loaded":
+    if run.step in ("loaded", "settled") or run.mode == "plan":
         return True
     run.store.require_writable(run, run.target.fingerprint())
     if sent := run.store.sent(run):
         run.store.confirm(run, _carried_out(run.target, sent))
     while batch := run.store.next_batch(run, run.target.batch):
-        run.store.confirm(run, list(write(run.target, batch)))
+        outcomes = list(write(run.target, batch))
+        run.store.confirm(run, outcomes)
+        if silent := len({put.key for put in batch} - {outcome.key for outcome in outcomes}):
+            raise Stop(
+                f"{run}: {run.target.name} did not say what became of {silent} of {len(batch)} records. "
+                "This is a defect of its connector: report it with this log."
+            )
     run.store.save(run, "loaded")
     return True
 
@@ -297,7 +313,12 @@ def _put(target: Target[Any], batch: Sequence[Put]) -> Iterable[Outcome]:
             len(done),
             len(batch),
         )
-        return done + (list(target.put(rest)) if rest else [])
+        try:
+            return done + (list(target.put(rest)) if rest else [])
+        except Reject:
+            if not done:
+                raise
+            return done + list(write(target, rest, known_bad=True))
 
 
 def _carried_out(target: Target[Any], puts: Sequence[Put]) -> list[Outcome]:
@@ -332,8 +353,8 @@ def settle(run: Run) -> Settled:
     too, since the outbox keeps what is pending; after a stop before that it stays.
     """
     run.store.resume(run)
-    if run.message.startswith("drained"):
-        return Settled("drained", run.message, again=False)
+    if run.state in ("success", "planned", "drained"):
+        return Settled(run.state, run.message, again=False)
     if run.step not in ("transformed", "loaded"):
         _fail(run, f"stopped after the step '{run.step}'; nothing was written and the watermark stays")
     run.store.merge(run)
@@ -341,16 +362,13 @@ def settle(run: Run) -> Settled:
         run.books.close(run.flow.unit)
     except Stop as error:
         _fail(run, str(error))
-    planned = run.step == "transformed" and run.mode == "plan"
+    planned = run.mode == "plan"
     if run.until and not planned:
         run.store.advance_watermark(run)
     line = run.books.line()
     if run.step == "transformed" and not planned:
-        _fail(
-            run,
-            f"load did not finish: {run.books.pending} of its records are pending "
-            f"and will be taken up by the next run ({line})",
-        )
+        log.info("%s: %s", run, line)
+        _fail(run, "load did not finish; what is pending will be taken up by the next run")
     if planned:
         line = run.message or f"plan {run.id} saved: {line}. Apply it with plan = {run.id}."
     state: Literal["success", "planned"] = "planned" if planned else "success"
