@@ -8,7 +8,7 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from sandbox import buyers, erp, install, shop, supervisor
 from sandbox.place import PORTS, ROOT, RUN, STOREFRONT
 from sandbox.postgres import STAND_IN
 from sandbox.secret import write_private
-from sandbox.service import SandboxError
+from sandbox.service import SandboxError, Service
 from sandbox.supervisor import DEMO
 
 FACTS = ROOT / ".run" / "demo.json"
@@ -55,13 +55,11 @@ def packages(progress: Progress) -> None:
     """Everything that comes from a registry, three at a time."""
     install.check_machine()
     with ThreadPoolExecutor(3) as pool:
-        parts = [
+        _all(
             pool.submit(progress.done, "Airflow, PostgreSQL and Crossdock are installed", install.environment),
             pool.submit(progress.done, "The shop (Medusa) is installed", shop.install),
             pool.submit(progress.done, "The ERP (Tryton) is installed", erp.install),
-        ]
-    for part in parts:
-        part.result()
+        )
 
 
 def up(progress: Progress) -> None:
@@ -156,10 +154,19 @@ def _prepare(progress: Progress) -> None:
 
     with ThreadPoolExecutor(3) as pool:
         cluster = pool.submit(environment)
-        parts = [cluster, pool.submit(the_shop), pool.submit(the_erp)]
-    for part in parts:
-        part.result()
+        _all(cluster, pool.submit(the_shop), pool.submit(the_erp))
     progress.done("The databases are ready", DEMO.prepare)
+
+
+def _all(*parts: Future[None]) -> None:
+    """Wait for all. At the first failure, or Ctrl-C, end the servers with which the others are still busy."""
+    try:
+        for part in as_completed(parts):
+            part.result()
+    except BaseException:
+        for service in list(Service.running):
+            service.stop()
+        raise
 
 
 def _run_dags(progress: Progress) -> dict[str, str]:

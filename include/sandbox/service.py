@@ -13,6 +13,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 from sandbox.place import HOST
 
@@ -39,7 +40,7 @@ def answers(url: str) -> bool:
         return False
 
 
-@dataclass
+@dataclass(eq=False)
 class Service:
     """How to run one server, and how to know that it is ready."""
 
@@ -50,6 +51,8 @@ class Service:
     cwd: Path | None = None
     env: dict[str, str] = field(default_factory=dict)
     process: subprocess.Popen[bytes] | None = None
+    running: ClassVar[list[Service]] = []
+    """All that this program has started and not yet stopped."""
 
     def start(self) -> Service:
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -58,13 +61,15 @@ class Service:
                 self.argv, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, cwd=self.cwd,
                 env={**inherited(), **self.env}, start_new_session=True,
             )  # fmt: skip
+        self.running.append(self)
         return self
 
     def wait(self, seconds: float = 120) -> Service:
         """Until it is ready. Raises SandboxError with the end of its log when it dies or takes too long."""
         deadline = time.monotonic() + seconds
         while not self.ready():
-            if self.process is None or self.process.poll() is not None or time.monotonic() > deadline:
+            process = self.process
+            if process is None or process.poll() is not None or time.monotonic() > deadline:
                 tail = self.log.read_text(errors="replace")[-1500:]
                 self.stop()
                 raise SandboxError(
@@ -75,16 +80,17 @@ class Service:
 
     def stop(self, grace: float = 15) -> None:
         """Terminate the whole process group; kill what is left after ``grace`` seconds."""
-        if self.process is None:
+        process, self.process = self.process, None
+        if process is None:
             return
+        self.running.remove(self)
         for number in (signal.SIGTERM, signal.SIGKILL):
             try:
-                os.killpg(self.process.pid, number)
-                self.process.wait(grace)
+                os.killpg(process.pid, number)
+                process.wait(grace)
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 continue
             break
-        self.process = None
 
 
 def run(argv: Sequence[str | Path], log: Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> None:
