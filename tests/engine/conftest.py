@@ -146,13 +146,13 @@ class World:
     def run(self, name: str | None = None, scope: str = "*", **request) -> Run:
         return self._as_task(name or f"run-{next(self.names)}", Request(**request), scope)
 
-    def _as_task(self, name: str, request: Request, scope: str, connection=None) -> Run:
-        store = PostgresStore(connection or psycopg.connect(self.dsn))
+    def _as_task(self, name: str, request: Request, scope: str) -> Run:
+        store = PostgresStore(self._tasks)
         return Run(self.pair, self.flow, name, self.erp, self.shop, store, self.gate, request, scope)
 
     def step(self, run: Run, step: str):
         """One task: it knows the run by its name, and nothing else."""
-        again = self._as_task(run.airflow_run, run.request, run.scope, self._tasks)
+        again = self._as_task(run.airflow_run, run.request, run.scope)
         try:
             return getattr(steps, step)(again)
         finally:
@@ -169,8 +169,6 @@ class World:
             with pytest.raises(Stop):
                 self.step(run, "settle")
             raise
-        finally:
-            run.store._db.close()
         settled = self.step(run, "settle")
         return settled, run.books
 
@@ -192,20 +190,19 @@ class World:
 
 
 @pytest.fixture(scope="session")
-def template(pg) -> str:
-    dsn = pg.create_database("engine_template")
+def dsn(pg) -> str:
+    dsn = pg.create_database("engine")
     with psycopg.connect(dsn) as db:
         upgrade(db)
-    return "engine_template"
-
-
-_count = itertools.count()
+    return dsn
 
 
 @pytest.fixture
-def world(pg, template) -> Iterator[World]:
-    name = f"engine_{next(_count)}"
-    dsn = pg.create_database(name, template=template)
+def world(dsn) -> Iterator[World]:
+    with psycopg.connect(dsn, options="-c search_path=crossdock") as db:
+        db.execute("""
+            TRUNCATE run, lease, watermark, ledger, outbox, quarantine, parked, held, target, review
+            RESTART IDENTITY""")
     world = World(dsn)
     yield world
     world.close()

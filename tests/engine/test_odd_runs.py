@@ -11,7 +11,7 @@ from crossdock.airflow.cli import _parser
 from crossdock.domain.customer import Account
 from crossdock.errors import AnswerLost, QualityStop, Reject, Retry, Stop, WritesOff
 from crossdock.ports import Claim, Outcome, Row
-from crossdock.store.postgres import PostgresStore, forget_links
+from crossdock.store.postgres import forget_links
 from crossdock.sync.flows import CUSTOMERS
 from crossdock.sync.run import RowFailure, Verdict
 
@@ -200,7 +200,6 @@ def test_a_run_that_loses_its_lease_while_it_loads_stops(world):
         world.query("update lease set expires_at = now() - interval '1 s' returning 1")
         other = world.run("other")
         other.store.open(other)
-        other.store._db.close()
         world.shop.put = put
         return put(batch)
 
@@ -581,7 +580,7 @@ def test_what_an_error_says_to_type_can_be_typed(world):
 
 def test_a_proposal_made_twice_is_one_and_one_that_ended_is_forgotten(world):
     run = world.run()
-    store = PostgresStore(psycopg.connect(world.dsn))
+    store = run.store
     claim = Claim("cus_1", "a@b.example", "tax id", "DE1")
     assert store.review(run, [[claim, claim], []]) == 1
     assert store.review(run, [[]]) == 0

@@ -334,7 +334,6 @@ def test_a_task_killed_while_a_batch_was_under_way_does_not_send_it_twice(world)
     killed = world.run(run.airflow_run)
     killed.store.resume(killed)
     world.shop.put(killed.store.next_batch(killed, 4))
-    killed.store._db.close()
     world.step(run, "load")
     world.step(run, "settle")
     assert world.shop.calls == [["C-1", "C-2", "C-3"]] and run.books.created == 3
