@@ -38,7 +38,7 @@ def _parser() -> argparse.ArgumentParser:
     target.add_argument(
         "do", choices=("show", "approve", "on", "off"), help="approve: exactly the system connected now"
     )
-    target.add_argument("side", choices=SIDES)
+    target.add_argument("side", choices=sorted({flow.target for flow in FLOWS.values()}))
     target.set_defaults(run=_target)
 
     doctor = commands.add_parser("doctor", help="look over connections, store and approvals")
@@ -80,15 +80,15 @@ def _upgrade(options: argparse.Namespace) -> None:
 
 def _target(options: argparse.Namespace) -> int:
     from crossdock.airflow.pairs import pair_named
-    from crossdock.airflow.runtime import system
+    from crossdock.airflow.runtime import fingerprint
     from crossdock.store.postgres import approve_target, switch_target
 
     pair, who = pair_named(options.pair), getpass.getuser()
     with _store() as connection:
         if options.do == "approve":
-            fingerprint = system(options.side, pair).fingerprint()
-            approve_target(connection, pair.name, options.side, fingerprint, who)
-            print(f"writing to {fingerprint} is approved for pair {pair.name}")
+            here = fingerprint(options.side, pair)
+            approve_target(connection, pair.name, options.side, here, who)
+            print(f"writing to {here} is approved for pair {pair.name}")
         elif options.do in ("on", "off"):
             if not switch_target(connection, pair.name, options.side, options.do == "on", who):
                 raise Misconfigured(
@@ -105,7 +105,7 @@ def _target(options: argparse.Namespace) -> int:
                 """,
                 (pair.name, options.side),
             ).fetchall()
-            lines = [f"{fingerprint}: {'on' if on else 'off'}, by {by} at {at}" for fingerprint, on, by, at in rows]
+            lines = [f"{told}: {'on' if on else 'off'}, by {by} at {at}" for told, on, by, at in rows]
             print("\n".join(lines) or "not approved")
     return 0
 
@@ -114,7 +114,7 @@ def _doctor(options: argparse.Namespace) -> int:
     from airflow.sdk import BaseHook
 
     from crossdock.airflow.pairs import pair_named
-    from crossdock.airflow.runtime import system
+    from crossdock.airflow.runtime import fingerprint
 
     pair, wrong = pair_named(options.pair), 0
     for side in SIDES:
@@ -132,7 +132,7 @@ def _doctor(options: argparse.Namespace) -> int:
         )
         approved = dict(rows.fetchall())
     print("ok   crossdock_db: the store answers")
-    here = system("storefront", pair).fingerprint()
+    here = fingerprint("storefront", pair)
     good = approved.get("storefront") == here
     wrong += not good
     print(

@@ -16,7 +16,8 @@ from crossdock.connectors import connector, port
 from crossdock.errors import Retry
 from crossdock.quality.gate import ExpectationsGate
 from crossdock.store.postgres import PostgresStore
-from crossdock.sync.flow import Flow
+from crossdock.sync.flow import Flow, Side
+from crossdock.sync.flows import FLOWS
 from crossdock.sync.run import Request, Run
 
 STORE = "crossdock_db"
@@ -39,6 +40,13 @@ def system(side: str, pair: Pair) -> Any:
     """The connector behind ``crossdock_erp`` or ``crossdock_storefront`` of this pair."""
     conn_id = pair.suffixed(f"crossdock_{side}")
     return connector(BaseHook.get_connection(conn_id).conn_type or "", conn_id)
+
+
+def fingerprint(side: Side, pair: Pair) -> str:
+    """Which system is connected on this side now: what a write approval is given for."""
+    flow = next(flow for flow in FLOWS.values() if flow.target == side)
+    told: str = port(system(side, pair), flow.name).fingerprint()
+    return told
 
 
 @contextmanager
