@@ -21,7 +21,9 @@ IDS = 20_000
 """Ids in one answer."""
 
 _ALL = ["active", "in", [True, False]]
-"""Tryton leaves out what is not active, unless it is asked for by name; in rows below a party, too."""
+_NONE = ["active", "in", []]
+"""Tryton adds ``active = true`` to every list of clauses in which ``active`` does not stand: to a domain
+(hence _ALL), to the one below a ``where``, and to each ``OR`` (hence _NONE, an alternative that never holds)."""
 
 
 class Names(Protocol):
@@ -171,7 +173,7 @@ def _row(raw: msgspec.Raw) -> Row:
     try:
         party = msgspec.json.decode(raw)
         return Row(key=party["code"] or "", source_id=str(party["id"]), raw=mapping.stable(party))
-    except (msgspec.DecodeError, KeyError, TypeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
         return Row(key="", source_id="", raw=bytes(raw))
 
 
@@ -195,4 +197,5 @@ def _changed_since(since: datetime) -> list[Any]:
         "accounts.customer_tax_rule",
         "customer_currencies",
     )
-    return ["OR", own, *lists, *([f"{path}.last_modified_at", ">=", since] for path in paths)]
+    clauses = [own, *lists, *([f"{path}.last_modified_at", ">=", since] for path in paths)]
+    return ["OR", *clauses, _NONE]

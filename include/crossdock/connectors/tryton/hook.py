@@ -265,7 +265,7 @@ def _result(response: requests.Response, method: str, writes: bool) -> bytes:
     content = _content(response, method, writes)
     try:
         answer = msgspec.json.decode(content, type=_Answer)
-    except (msgspec.DecodeError, msgspec.ValidationError):
+    except (msgspec.DecodeError, UnicodeDecodeError):
         _lost(f"Tryton's answer is not JSON-RPC ({method})", writes)
     if answer.error is None:
         return bytes(answer.result)

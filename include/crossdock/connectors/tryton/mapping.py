@@ -148,7 +148,7 @@ def to_account(raw: bytes, names: Names) -> Account:
     """The canonical account. Raises Reject, with the place in Tryton where it can be put right."""
     try:
         party = _ROW.decode(raw)
-    except (msgspec.DecodeError, msgspec.ValidationError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Reject(
             "unreadable",
             f"The row is not what Tryton sends for a party: {error}.",

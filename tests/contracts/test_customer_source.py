@@ -1,0 +1,206 @@
+"""What every source of accounts promises (``ports.Source``), on a dictionary and on the real Tryton."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple, TypeVar
+
+import pytest
+from pydantic import ValidationError
+from tests.contracts.conftest import CONNECTION, RunningErp
+from tests.fakes import MemorySource
+
+from crossdock.connectors.tryton.adapter import Tryton
+from crossdock.domain.customer import Account, Address, Buyer
+from crossdock.errors import Reject
+from crossdock.ports import CustomerSource, Row, Window
+
+
+T = TypeVar("T")
+
+
+class Case(NamedTuple):
+    """A source, and what happens on its side."""
+
+    source: CustomerSource
+    new: Callable[[], str]
+    """An account with two buyers and an address; its number."""
+    rename: Callable[[str, str], None]
+    archive: Callable[[str], None]
+    leave: Callable[[str], None]
+    """It is no customer any more, or deleted."""
+    dismiss: Callable[[str], None]
+    """Its first buyer is deleted, with nothing else touched."""
+    spoil: Callable[[str], None]
+    """Its record becomes one that cannot be a canonical account."""
+
+
+@pytest.fixture(params=["memory", pytest.param("tryton", marks=pytest.mark.e2e)])
+def case(request: pytest.FixtureRequest) -> Case:
+    return memory() if request.param == "memory" else tryton(request.getfixturevalue("erp"))
+
+
+def memory() -> Case:
+    source, numbers = MemorySource(), itertools.count(1)
+
+    def get(number: str) -> Account:
+        [[row]] = source.read([number])
+        return source.parse(row.raw)
+
+    def new() -> str:
+        number = f"M{next(numbers)}"
+        buyers = tuple(
+            Buyer(source_id=f"{number}-{name}", email=f"{name}@{number}.example", name=name) for name in ("ada", "ben")
+        )
+        parts = (f"party:{number}", *(f"contact:{buyer.source_id}" for buyer in buyers))
+        address = Address(source_id="1", city="Hamburg", invoice=True)
+        source.put(Account(number=number, name=number, buyers=buyers, addresses=(address,), parts=parts))
+        return number
+
+    return Case(
+        source,
+        new,
+        rename=lambda number, name: source.put(get(number).model_copy(update={"name": name})),
+        archive=lambda number: source.put(get(number).model_copy(update={"active": False})),
+        leave=source.drop,
+        dismiss=lambda number: source.forget_part(number, f"contact:{get(number).buyers[0].source_id}"),
+        spoil=lambda number: source.put_raw(number, b'{"number": "' + number.encode() + b'", "name": "<b>"}'),
+    )
+
+
+def tryton(erp: RunningErp) -> Case:
+    party: dict[str, int] = {}
+
+    def new() -> str:
+        number, party[number] = erp.account()
+        return number
+
+    def write(number: str, **values: object) -> None:
+        erp.admin("model.party.party.write", [party[number]], values)
+
+    def dismiss(number: str) -> None:
+        erp.admin("model.party.contact_mechanism.delete", erp.children(party[number], "party.contact_mechanism")[:1])
+
+    customers = erp.id_of("party.category", "Customers")
+    return Case(
+        Tryton.from_connection(CONNECTION).customers,
+        new,
+        rename=lambda number, name: write(number, name=name),
+        archive=lambda number: write(number, active=False),
+        leave=lambda number: write(number, categories=[["remove", [customers]]]),
+        dismiss=dismiss,
+        spoil=lambda number: write(number, name="<b>"),
+    )
+
+
+def flat(pages: Iterable[Sequence[T]]) -> list[T]:
+    return [one for page in pages for one in page]
+
+
+def since(case: Case, moment: datetime | None) -> dict[str, Row]:
+    """What changed from this moment on, by key."""
+    return {row.key: row for row in flat(case.source.changed(Window(moment, case.source.now())))}
+
+
+def later(case: Case) -> datetime:
+    """The source's clock once it has moved on: what happened before is not at or after this."""
+    before = case.source.now()
+    while (now := case.source.now()) <= before:
+        time.sleep(0.05)
+    return now
+
+
+def account(case: Case, number: str) -> Account:
+    [row] = flat(case.source.read([number]))
+    return case.source.parse(row.raw)
+
+
+def test_it_says_who_it_is(case: Case) -> None:
+    assert case.source.name and case.source.version == case.source.version
+
+
+def test_its_clock_is_in_utc_and_about_right(case: Case) -> None:
+    now = case.source.now()
+    assert now.tzinfo is UTC
+    assert abs(datetime.now(UTC) - now) < timedelta(seconds=5)
+
+
+def test_from_the_beginning_everything_is_read(case: Case) -> None:
+    numbers = {case.new() for _ in range(5)}
+    rows = since(case, None)
+    assert numbers <= rows.keys()
+    for number in numbers:
+        ours = case.source.parse(rows[number].raw)
+        assert ours.key == number and rows[number].source_id
+        assert len(ours.buyers) == 2 and len(ours.addresses) == 1 and ours.may_log_in
+
+
+def test_a_window_holds_what_changed_in_it(case: Case) -> None:
+    changed, untouched = case.new(), case.new()
+    moment = later(case)
+    case.rename(changed, "Renamed")
+    rows = since(case, moment)
+    assert changed in rows and untouched not in rows
+    assert case.source.parse(rows[changed].raw).name == "Renamed"
+
+
+def test_an_old_change_is_not_read_again(case: Case) -> None:
+    number = case.new()
+    assert number not in since(case, later(case))
+
+
+def test_bytes_stay_the_same_while_nothing_changes(case: Case) -> None:
+    number = case.new()
+    first = since(case, None)[number]
+    assert flat(case.source.read([number])) == [first] == [since(case, None)[number]]
+
+
+def test_exactly_what_is_asked_for_is_read(case: Case) -> None:
+    numbers = [case.new() for _ in range(3)]
+    assert {row.key for row in flat(case.source.read([*numbers[:2], "nobody's number"]))} == set(numbers[:2])
+    assert flat(case.source.read([])) == []
+
+
+def test_an_archived_account_is_still_read_and_says_so(case: Case) -> None:
+    number = case.new()
+    moment = later(case)
+    case.archive(number)
+    assert case.source.parse(since(case, moment)[number].raw).gone
+    assert account(case, number).gone
+    assert set(account(case, number).parts) <= set(flat(case.source.parts()))
+
+
+def test_who_is_no_customer_any_more_is_gone(case: Case) -> None:
+    number = case.new()
+    parts = set(account(case, number).parts)
+    case.leave(number)
+    assert number not in since(case, None)
+    assert flat(case.source.read([number])) == []
+    assert not parts & set(flat(case.source.parts()))
+
+
+def test_every_part_is_listed(case: Case) -> None:
+    number = case.new()
+    parts = flat(case.source.parts())
+    assert set(account(case, number).parts) <= set(parts)
+    assert len(set(parts)) == len(parts)
+
+
+def test_a_part_that_is_deleted_behind_the_back_of_its_account_is_missed(case: Case) -> None:
+    number = case.new()
+    before = account(case, number)
+    case.dismiss(number)
+    assert set(before.parts) - set(flat(case.source.parts())) == {f"contact:{before.buyers[0].source_id}"}
+    assert account(case, number).buyers == before.buyers[1:]
+
+
+def test_a_bad_row_travels_with_the_good_ones(case: Case) -> None:
+    good, bad = case.new(), case.new()
+    case.spoil(bad)
+    rows = since(case, None)
+    assert case.source.parse(rows[good].raw).key == good
+    with pytest.raises((Reject, ValidationError)):
+        case.source.parse(rows[bad].raw)
