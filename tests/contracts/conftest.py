@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -48,10 +48,25 @@ class RunningErp:
     def id_of(self, model: str, name: str) -> int:
         return self.admin.id_of(model, ["name", "=", name])
 
+    def rows_of(self, model: str, field: str, owner: int) -> list[int]:
+        """Ids of the rows that belong to a record."""
+        ids: list[int] = self.admin(f"model.{model}.search", [[field, "=", owner]], 0, None, [["id", "ASC"]])
+        return ids
+
     def children(self, party: int, model: str) -> list[int]:
         """Ids of the party's rows in another model."""
-        ids: list[int] = self.admin(f"model.{model}.search", [["party", "=", party]], 0, None, [["id", "ASC"]])
-        return ids
+        return self.rows_of(model, "party", party)
+
+
+@pytest.fixture
+def altered(erp: RunningErp, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Changes the connection for one test: ``altered(password="x")``."""
+    name = "AIRFLOW_CONN_" + CONNECTION.upper()
+
+    def change(**parts: Any) -> None:
+        monkeypatch.setenv(name, json.dumps({**json.loads(os.environ[name]), **parts}))
+
+    return change
 
 
 @pytest.fixture(scope="session")

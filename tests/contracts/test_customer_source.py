@@ -18,7 +18,6 @@ from crossdock.domain.customer import Account, Address, Buyer
 from crossdock.errors import Reject
 from crossdock.ports import CustomerSource, Row, Window
 
-
 T = TypeVar("T")
 
 
