@@ -24,7 +24,7 @@ def session() -> Iterator[Path]:
     """A folder for the servers of this test session. What a killed session left behind is stopped and removed."""
     for left in _SESSIONS.glob("*"):
         if not command_line(int(left.name)):
-            for fleet in ("stack", "airflow"):
+            for fleet in ("stack", "airflow", "shop"):
                 Fleet(left / fleet).sweep()
             for data in (left / "stack" / "postgres", left / "pg"):
                 Cluster(data, 0, "").remove()

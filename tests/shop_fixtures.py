@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,6 +15,7 @@ import pytest
 import requests
 
 from sandbox import shop as sandbox_shop
+from sandbox.fleet import Fleet
 from sandbox.mailbox import Mailbox
 from sandbox.place import HOST
 from sandbox.postgres import Cluster
@@ -92,7 +92,7 @@ class Shop:
 
     def customer(self, email: str) -> dict[str, Any]:
         """The registered customer of an e-mail, with groups and addresses."""
-        path = f"/admin/customers?email={email}&has_account=true&fields=*groups,*addresses,metadata"
+        path = f"/admin/customers?email={email}&has_account=true&fields=*groups,*addresses"
         (one,) = self.get(path, self.admin)["customers"]
         return dict(one)
 
@@ -104,39 +104,33 @@ class Shop:
 
 
 @pytest.fixture(scope="session")
-def shop(pg: Cluster) -> Iterator[Shop]:
+def shop(pg: Cluster, session: Path) -> Iterator[Shop]:
     """A fresh shop of the sandbox's merchant with a mailbox, and an Airflow connection to it in the environment."""
     sandbox_shop.install()
     given = sandbox_shop.Secrets.new()
     dsn = sandbox_shop.fresh(pg, DATABASE, given)
-    with tempfile.TemporaryDirectory(prefix="crossdock-shop-") as directory:
-        mailbox = Mailbox(Path(directory) / "mail", free_port(), free_port())
-        post_office = mailbox.service().start().wait()
-        port = free_port()
-        server = sandbox_shop.service(dsn, port, Path(directory), given, f"{HOST}:{mailbox.smtp_port}").start()
-        try:
-            server.wait()
-            shop = Shop(pg, f"http://{HOST}:{port}", server, mailbox, given)
-            os.environ[f"AIRFLOW_CONN_{CONNECTION.upper()}"] = json.dumps(
-                {
-                    "conn_type": "medusa",
-                    "host": shop.url,
-                    "login": sandbox_shop.ADMIN,
-                    "password": given.admin_password,
-                    "extra": {"publishable_key": shop.credentials["publishable_key"]},
-                }
-            )
-            yield shop
-        finally:
-            server.stop()
-            post_office.stop()
+    folder = session / "shop"
+    mailbox = Mailbox(folder / "mail", free_port(), free_port())
+    port = free_port()
+    server = sandbox_shop.service(dsn, port, folder, given, f"{HOST}:{mailbox.smtp_port}")
+    fleet = Fleet(folder)
+    try:
+        fleet.start([mailbox.service(), server])
+        fleet.wait()
+        shop = Shop(pg, f"http://{HOST}:{port}", server, mailbox, given)
+        os.environ[f"AIRFLOW_CONN_{CONNECTION.upper()}"] = json.dumps(
+            {
+                "conn_type": "medusa",
+                "host": shop.url,
+                "login": sandbox_shop.ADMIN,
+                "password": given.admin_password,
+                "extra": {"publishable_key": shop.credentials["publishable_key"]},
+            }
+        )
+        yield shop
+    finally:
+        fleet.stop()
         pg.drop_database(DATABASE)
-
-
-@pytest.fixture
-def account(shop: Shop) -> dict[str, Any]:
-    """A new active account with one buyer and one address, as the extension's batch route takes it."""
-    return new_account()
 
 
 def new_account(**changes: Any) -> dict[str, Any]:

@@ -17,8 +17,11 @@ import requests
 from airflow.providers.http.hooks.http import HttpHook
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from crossdock.connectors.pacing import Pacer
 from crossdock.errors import AnswerLost, BadCredentials, CrossdockError, Misconfigured, Reject, Retry
 
+_PATIENCE = 30.0
+"""Seconds a call waits, in all, for a shop that asks to be called later; then the task is retried."""
 _REFUSED = {400: "invalid", 404: "not_found", 409: "conflict", 413: "too_large", 422: "invalid"}
 
 
@@ -64,7 +67,7 @@ class MedusaHook(HttpHook):
 
         ``token``: write as this customer ("" for nobody) instead of the administrator.
         """
-        return self._call("POST", path, body=msgspec.json.encode(body), token=token)
+        return self._call("POST", path, data=msgspec.json.encode(body), token=token)
 
     def delete(self, path: str) -> dict[str, Any]:
         """Remove. Raises as ``post``."""
@@ -126,30 +129,26 @@ class MedusaHook(HttpHook):
             session.headers["x-publishable-api-key"] = settings.publishable_key
         return session
 
-    def _call(
-        self,
-        method: str,
-        path: str,
-        *,
-        params: Mapping[str, Any] | None = None,
-        body: bytes | None = None,
-        token: str | None = None,
-    ) -> dict[str, Any]:
+    @cached_property
+    def _pacer(self) -> Pacer:
+        return Pacer(self.settings.requests_per_second)
+
+    def _call(self, verb: str, path: str, *, token: str | None = None, **more: Any) -> dict[str, Any]:
         if path.startswith("/store/") and not self.settings.publishable_key:
             raise Misconfigured(f"Connection {self.http_conn_id} needs the extra publishable_key for {path}.")
-        own = token is None
-        response = self._send(method, path, params, body, self._login() if own else token)
-        if own and response.status_code == 401:  # a token lives for a day
+        writes = verb != "GET"
+        response = self._send(verb, path, self._login() if token is None else token, writes=writes, **more)
+        if token is None and response.status_code == 401:  # a token lives for a day
             self._token = None
-            response = self._send(method, path, params, body, self._login())
-        return _answer(response, f"{method} {path}", writes=method != "GET")
+            response = self._send(verb, path, self._login(), writes=writes, **more)
+        return _answer(response, f"{verb} {path}", writes)
 
     def _login(self) -> str:
         if self._token is None:
             connection = self.get_connection(self.http_conn_id)
             credentials = {"email": connection.login or "", "password": connection.password or ""}
             path = "/auth/user/emailpass"
-            response = self._send("POST", path, None, msgspec.json.encode(credentials), None, writes=False)
+            response = self._send("POST", path, "", writes=False, data=msgspec.json.encode(credentials))
             if response.status_code in (400, 401):
                 raise BadCredentials(
                     f"Medusa refuses the login of connection {self.http_conn_id}. Check e-mail and password."
@@ -163,23 +162,27 @@ class MedusaHook(HttpHook):
             self._token = str(answer["token"])
         return self._token
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, Any] | None,
-        body: bytes | None,
-        token: str | None,
-        writes: bool | None = None,
-    ) -> requests.Response:
-        session = self._session
-        try:
-            return session.request(
-                method, self.url_from_endpoint(path), params=params, data=body, timeout=self.settings.timeout,
-                headers={"Authorization": f"Bearer {token}"} if token else None, allow_redirects=False,
-            )  # fmt: skip
-        except requests.RequestException as error:
-            _unanswered(error, f"{method} {path}", method != "GET" if writes is None else writes)
+    def _send(self, verb: str, path: str, token: str, *, writes: bool, **more: Any) -> requests.Response:
+        """The answer, whatever its status but 429: that one is waited out, within reason."""
+        session, url, waited = self._session, self.url_from_endpoint(path), 0.0
+        headers = {"Authorization": f"Bearer {token}"} if token else None
+        while True:
+            self._pacer.wait()
+            try:
+                response = session.request(
+                    verb, url, timeout=self.settings.timeout, headers=headers, allow_redirects=False, **more
+                )
+            except requests.RequestException as error:
+                _unanswered(error, f"{verb} {path}", writes)
+            if response.status_code != 429:
+                self._pacer.accepted()
+                return response
+            given = response.headers.get("Retry-After", "")
+            after = float(given) if given.isdigit() else None
+            self._pacer.refused(after)
+            waited += 1 if after is None else after
+            if waited > _PATIENCE:
+                raise Retry(f"Medusa wants us to slow down ({verb} {path}).", after=after)
 
 
 def _unanswered(error: requests.RequestException, call: str, writes: bool) -> NoReturn:
@@ -196,9 +199,6 @@ def _unanswered(error: requests.RequestException, call: str, writes: bool) -> No
 def _answer(response: requests.Response, call: str, writes: bool) -> dict[str, Any]:
     """The answer's object, or the error that says what to do."""
     status = response.status_code
-    if status == 429:
-        after = response.headers.get("Retry-After", "")
-        raise Retry(f"Medusa wants us to slow down ({call}).", after=float(after) if after.isdigit() else None)
     if status in (401, 403):
         raise BadCredentials(f"Medusa refuses this login ({call}: {status}). Check the connection's user.")
     if status in _REFUSED:
