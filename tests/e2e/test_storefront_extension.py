@@ -277,6 +277,17 @@ def test_an_administrator_who_is_also_a_buyer_keeps_his_password(shop):
     assert shop.get("/store/erp/accounts", shop.login(email_of(account), "the admin's own"))["accounts"]
 
 
+def test_an_identity_of_another_kind_of_user_is_for_a_person_to_sort_out(shop):
+    account, good = new_account(), new_account()
+    login = {"email": email_of(account), "password": "a vendor's own"}
+    shop.post("/auth/vendor/emailpass/register", login)
+    where = f"id IN (SELECT auth_identity_id FROM provider_identity WHERE entity_id = '{email_of(account)}')"
+    shop.sql(f"""UPDATE auth_identity SET app_metadata = '{{"vendor_id": "v1"}}' WHERE {where}""")
+    outcomes = shop.put(account, good)
+    assert [outcome["outcome"] for outcome in outcomes] == ["refused", "created"]
+    assert "another kind of user" in outcomes[0]["reason"]
+
+
 def test_nothing_a_shopper_writes_marks_him_or_his_order(shop, new_cart):
     token = shop.sign_up("plain@private.example", **forged(new_account()))
     shop.post("/store/customers/me", {"metadata": {"erp_account": "X", "erp_x": 1}}, token)
@@ -563,7 +574,9 @@ def test_read_back(shop):
 
 
 def test_the_cached_template_was_made_from_these_sources(shop):
-    assert "Migrated" not in medusa(shop, "db:migrate", "--execute-safe-links")
+    done = medusa(shop, "db:migrate", "--execute-safe-links")
+    assert "Migrations completed" in done
+    assert not re.search(r"Migration2\d+|storefront/src/migration-scripts", done)
 
 
 def medusa(shop: Shop, *arguments: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from crossdock.connectors.medusa.api import Accounts, chunks
+from crossdock.connectors.medusa.api import Accounts, chunks, without_emails
 from crossdock.errors import AnswerLost, Reject
 from crossdock.ports import Claim, Found, Outcome, Put
 
@@ -61,6 +61,7 @@ def _account(put: Put) -> dict[str, Any]:
 
 def _outcome(put: Put, answer: Mapping[str, Any]) -> Outcome:
     if answer["outcome"] == "refused":
-        refusal = Reject("refused_by_shop", f"Medusa: {answer['reason']}.", "Correct the account in the ERP.")
+        reason = f"Medusa says: {without_emails(answer['reason'])}."
+        refusal = Reject("refused_by_shop", reason, "Correct the account in the ERP, or the login in the shop.")
         return Outcome(put.key, put.target_id, refused=refusal)
     return Outcome(put.key, answer["id"] or put.target_id, note="; ".join(answer["notes"]) or None)

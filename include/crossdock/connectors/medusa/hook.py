@@ -7,7 +7,6 @@ scrypt at every call (100 ms), a login's token is not, so we log in.
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, NoReturn
@@ -17,6 +16,7 @@ import requests
 from airflow.providers.http.hooks.http import HttpHook
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from crossdock.connectors.medusa.api import without_emails
 from crossdock.connectors.pacing import Pacer
 from crossdock.errors import AnswerLost, BadCredentials, CrossdockError, Misconfigured, Reject, Retry
 
@@ -227,4 +227,4 @@ def _message(response: requests.Response) -> str:
         words = str(response.json()["message"])
     except (ValueError, KeyError, TypeError):
         return "no reason given."
-    return re.sub(r"[^\s,;:'\"]+@[^\s,;:'\"]+", "(e-mail)", words)[:300]
+    return without_emails(words)[:300]

@@ -1,6 +1,6 @@
 const { generateEntityId } = require("@medusajs/framework/utils")
 const { readAccount } = require("./schema")
-const { logins } = require("./logins")
+const { logins, Refusal } = require("./logins")
 const { settle } = require("./settle")
 
 /**
@@ -44,8 +44,9 @@ function refused(code, reason) {
   return { code, id: null, outcome: "refused", reason, notes: [] }
 }
 
-/** What PostgreSQL says of unfit data (classes 22 and 23 of its error codes). Any other error is no fault of the data. */
+/** Why the data is unfit: ours to say, or PostgreSQL's (classes 22 and 23 of its error codes). Other errors go on. */
 function dataError(error) {
+  if (error instanceof Refusal) return error.message
   if (!/^2[23]/.test(error.code)) throw error
   return error.detail ?? error.message.split(" - ").pop()
 }

@@ -1,12 +1,16 @@
 const { generateEntityId } = require("@medusajs/framework/utils")
 
+/** This account cannot be written as it is; the message says why. */
+class Refusal extends Error {}
+
 /**
  * Find or make the login of each buyer the ERP names.
  *
  * A login somebody made himself under a buyer's e-mail proves nothing: on its first link all ways into it are
  * removed (password, other providers, second factors, sessions, reset tokens under way) and what it says of accounts
  * is scrubbed. The login the buyer gets has no password: only the holder of the mailbox can set one, by the reset
- * mail. Identities shared with another kind of user (an administrator who is also a buyer) keep theirs.
+ * mail. An administrator who is also a buyer keeps his: he came by invitation. An identity of any other kind of user
+ * is a Refusal, for a person to sort out.
  *
  * @param trx a transaction that holds the lock of lib/accounts.js
  * @param {{email: string}[]} buyers e-mails in lower case
@@ -89,11 +93,13 @@ async function voidIdentities(trx, customers) {
        select g.email, p.auth_identity_id from given g
        join provider_identity p on lower(p.entity_id) = g.email and p.provider = 'emailpass'
      )
-     select w.email, i.id, exists (
-       select from jsonb_object_keys(i.app_metadata) key where key like '%\\_id' and key <> 'customer_id') as shared
+     select w.email, i.id, i.app_metadata ->> 'user_id' is not null as shared, exists (
+       select from jsonb_object_keys(i.app_metadata) key where key like '%\\_id' and key <> 'customer_id') as others
      from way w join auth_identity i on i.id = w.id`,
     [JSON.stringify(customers)]
   )
+  const foreign = rows.find((row) => row.others && !row.shared)
+  if (foreign) throw new Refusal(`the login of a buyer (identity ${foreign.id}) belongs to another kind of user of the shop`)
   const ids = (shared) => rows.filter((row) => row.shared === shared).map((row) => row.id)
   await trx("auth_identity").whereIn("id", ids(false)).del()
   await trx.raw("update auth_identity set app_metadata = app_metadata - 'customer_id' where id = any(?)", [ids(true)])
@@ -139,4 +145,4 @@ function unique(customers) {
   return [...new Map(customers.map((customer) => [customer.id, customer])).values()]
 }
 
-module.exports = { logins, endSessions }
+module.exports = { logins, endSessions, Refusal }

@@ -36,7 +36,7 @@ const Account = z
     code,
     name: filled,
     status: z.enum(["active", "blocked", "archived"]),
-    fingerprint: filled,
+    fingerprint: text,
     credit_hold: z.boolean().default(false),
     tax_id: optional,
     tax_exempt: z.boolean().default(false),
@@ -51,7 +51,7 @@ const Account = z
   .refine(unique("addresses", "external_id"), "the same external_id stands at two addresses")
 
 /** An account that the ERP has given up: all it says is that nobody buys on it any more. */
-const Withdrawn = z.object({ code, status: z.literal("archived"), fingerprint: filled }).strict()
+const Withdrawn = z.object({ code, status: z.literal("archived"), fingerprint: text }).strict()
 
 function unique(list, field) {
   return (account) => new Set(account[list].map((one) => one[field])).size === account[list].length
