@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
+from time import monotonic
 from typing import Literal
 
 from psycopg import sql
@@ -22,6 +24,8 @@ _HEAD = struct.Struct("!hi").pack
 _LENGTH = struct.Struct("!i").pack
 _TAIL = struct.Struct("!i16siqiii?").pack
 _MAX_KEY = 200
+_RENEW = 60
+"""Seconds of reading that go into one COPY; then the lease is renewed."""
 _COLUMNS = {
     "key": "text",
     "source_id": "text",
@@ -104,12 +108,20 @@ class StageTables(Runs, Quarantine):
     ) -> Iterator[bytes]:
         base, taken = hashlib.sha256(version.encode()), origin == "t"
         statement = self._statement(run, "COPY {narrow} FROM STDIN (FORMAT binary)")
-        for page in rows:
-            block, self._spooled = _pack(page, base, taken, self._spooled)
-            self._copy(statement, block)
+        pages = iter(rows)
+        for first in pages:
+            with self._db.cursor() as cursor, cursor.copy(statement) as copy:
+                copy.write(_COPY_HEAD)
+                began = monotonic()
+                for page in chain([first], pages):
+                    block, self._spooled = _pack(page, base, taken, self._spooled)
+                    copy.write(block)
+                    yield b"".join([row.raw for row in page])
+                    if monotonic() - began > _RENEW:
+                        break
+                copy.write(_COPY_END)
             if not self._renew(run):
                 raise Stop(f"{run}: another run took this flow over while this one was reading. Nothing was written.")
-            yield b"".join([row.raw for row in page])
 
     def stage_parts(self, run: Run, parts: Iterable[Sequence[str]]) -> None:
         statement = self._statement(run, "COPY {part} FROM STDIN (FORMAT binary)")
