@@ -42,19 +42,22 @@ class Postgres:
     """The CPU clock of a whole server, from /proc: backends that have ended are in the postmaster's sums."""
 
     def __init__(self, dsn: str) -> None:
-        with psycopg.connect(dsn) as connection:
-            self._postmaster = int(_stat(connection.info.backend_pid)[1])
+        self._watch = psycopg.connect(dsn, autocommit=True)
+        self._postmaster = int(_stat(self._watch.info.backend_pid)[1])
 
     def cpu(self) -> float:
+        """CPU seconds so far, once no other client is connected: a backend outlives its client by a moment."""
+        others = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        while self._watch.execute(others).fetchone():
+            time.sleep(0.05)
         ticks = sum(map(int, _stat(self._postmaster)[11:15]))
-        for process in os.listdir("/proc"):
-            if process.isdigit():
-                try:
-                    fields = _stat(process)
-                except OSError:  # ended meanwhile
-                    continue
-                if int(fields[1]) == self._postmaster:
-                    ticks += sum(map(int, fields[11:13]))
+        for process in filter(str.isdigit, os.listdir("/proc")):
+            try:
+                fields = _stat(process)
+            except OSError:  # ended meanwhile
+                continue
+            if int(fields[1]) == self._postmaster:
+                ticks += sum(map(int, fields[11:13]))
         return ticks / _TICKS
 
 

@@ -40,7 +40,7 @@ def _stage(run: Run) -> None:
     with tempfile.TemporaryFile() as spool:
         for page in run.store.stage_rows(run, run.source.changed(Window(None, run.until)), "w", run.source.version):
             spool.write(page)
-        run.store.sort_out(run, run.store.compare(run, ()))
+        run.store.sort_out(run, run.store.compare(run))
 
 
 def _megabytes(name: str) -> float:
