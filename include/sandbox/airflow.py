@@ -48,7 +48,7 @@ class Airflow:
     @property
     def password(self) -> str:
         """The password of USER."""
-        return secret(self.home, "password")
+        return secret(self.home, "password")[:20]
 
     def prepare(self) -> None:
         """The metadata database: from the cache if it holds one, migrated if the packages have changed since."""

@@ -32,7 +32,8 @@ class Shop:
         request = urllib.request.Request(self.url + path, data, {"Content-Type": "application/json", **self.headers})
         try:
             with urllib.request.urlopen(request, timeout=30) as response:
-                return json.loads(response.read() or b"null")
+                answer = response.read()
+                return json.loads(answer) if answer[:1] in (b"{", b"[") else answer.decode()
         except urllib.error.HTTPError as error:
             raise SandboxError(f"The shop answered {error.code} to {path}: {error.read()[:300]!r}") from None
 

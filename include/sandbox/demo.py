@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from sandbox import buyers, erp, install, shop, supervisor
-from sandbox.place import PORTS, ROOT, RUN, STOREFRONT
+from sandbox.place import CACHE, PORTS, ROOT, RUN, STOREFRONT
 from sandbox.postgres import STAND_IN
 from sandbox.secret import write_private
 from sandbox.service import SandboxError, Service
 from sandbox.supervisor import DEMO
 
-FACTS = ROOT / ".run" / "demo.json"
+FACTS = RUN.parent / "demo.json"
 """What a script needs to get into a running demo."""
 _FIRST = ("customers", "items", "pricing", "inventory", "orders", "offline_orders")
 """The order in which the domains run the first time; other DAGs are only unpaused."""
@@ -84,14 +84,14 @@ def demo() -> None:
     with progress.part("total"):
         up(progress)
         with progress.part("sync"):
-            runs = _run_dags(progress)
+            books = _run_dags(progress)
         with progress.part("buyers"):
             people = buyers.let_in(DEMO)
             progress.say(f"{len(people)} buyers have set a password from the shop's reset mail and logged in")
     facts = DEMO.facts()
     facts["storefront"]["buyers"] = people
     write_private(FACTS, json.dumps({**facts, "seconds": progress.seconds}, indent=1))
-    print("\n".join(["", *_account(runs), "", *_addresses(facts), "", "`make stop` stops it, `make demo` goes on."]))
+    print("\n".join(["", *_account(books), "", *_addresses(facts), "", "`make stop` stops it, `make demo` goes on."]))
 
 
 def stop() -> None:
@@ -125,8 +125,9 @@ def show_status() -> None:
 @contextmanager
 def alone() -> Iterator[None]:
     """One command at a time. Raises SandboxError when another one is at work in this checkout."""
-    (ROOT / ".run" / "cache").mkdir(parents=True, exist_ok=True)
-    with (ROOT / ".run" / "lock").open("w") as lock:
+    CACHE.mkdir(parents=True, exist_ok=True)
+    RUN.parent.mkdir(parents=True, exist_ok=True)
+    with (RUN.parent / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -155,7 +156,9 @@ def _prepare(progress: Progress) -> None:
     with ThreadPoolExecutor(3) as pool:
         cluster = pool.submit(environment)
         _all(cluster, pool.submit(the_shop), pool.submit(the_erp))
-    progress.done("The databases are ready", DEMO.prepare)
+    if DEMO.prepare():
+        progress.say("ERP, shop or ports are not what they were: this sandbox begins anew")
+    progress.say("The databases are ready")
 
 
 def _all(*parts: Future[None]) -> None:
@@ -169,35 +172,57 @@ def _all(*parts: Future[None]) -> None:
         raise
 
 
-def _run_dags(progress: Progress) -> dict[str, str]:
-    """Unpause every DAG, run the domains in order; DAG -> run id."""
+def _run_dags(progress: Progress) -> dict[str, dict[str, Any]]:
+    """Unpause every DAG, run the domains in order; flow -> the books of the run that brought it into step."""
     client = DEMO.airflow.client()
     present = {file.stem for file in (ROOT / "dags").glob("*.py")}
     client.wait_for_dags(present)
-    runs = {}
+    books = {}
     for dag in [name for name in _FIRST if name in present]:
-        runs[dag] = client.trigger(dag)  # queued before its schedule gets to work
+        run_id = client.trigger(dag)
         client.unpause(dag)
-        client.finish(dag, runs[dag])
+        books |= _books(client.finish(dag, run_id))
         progress.say(f"{dag} is in step")
     for dag in sorted(present.difference(_FIRST)):
         client.unpause(dag)
-    return runs
+    return books
 
 
-def _account(runs: dict[str, str]) -> list[str]:
-    """Per domain: what was read and what became of it, as the run itself has accounted for it."""
+def _books(run_id: str, seconds: float = 300) -> dict[str, dict[str, Any]]:
+    """Flow -> books of an Airflow run. If its schedule was quicker, those of the run that was at work instead."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        told = _ask(
+            f"""
+            SELECT json_build_object('flow', worked.flow, 'state', worked.state, 'books', worked.counts)
+            FROM crossdock.run asked JOIN crossdock.run worked ON worked.id = CASE asked.state
+                WHEN 'drained' THEN substring(asked.message FROM 'run ([0-9]+)')::bigint ELSE asked.id END
+            WHERE asked.airflow_run = '{run_id}'"""
+        )
+        runs = [json.loads(line) for line in told]
+        if all(run["state"] == "success" for run in runs):
+            return {run["flow"]: run["books"] for run in runs}
+        time.sleep(0.3)
+    raise SandboxError(f"The run {run_id} or the one that was quicker has not settled: look at {DEMO.airflow.url}.")
+
+
+def _account(books: dict[str, dict[str, Any]]) -> list[str]:
+    """Per flow: what its run read, what became of it, and what is set aside with the reason."""
     lines = []
-    for dag, run_id in runs.items():
-        for row in DEMO.cluster.sql(
-            f"SELECT flow, counts FROM crossdock.run WHERE airflow_run = '{run_id}' ORDER BY id", "crossdock"
-        ):
-            flow, counts = row.split("|", 1)
-            books = json.loads(counts)
-            told = [f"{name.replace('_', ' ')} {count}" for name, count in books.items() if count and name != "skipped"]
-            told += [f"skipped {count} ({reason})" for reason, count in books.get("skipped", {}).items()]
-            lines.append(f"{dag if flow == dag else f'{dag}, {flow}':<16} {', '.join(told) or 'nothing to do'}")
+    for flow, counts in books.items():
+        told = [f"{name.replace('_', ' ')} {count}" for name, count in counts.items() if count and name != "skipped"]
+        told += [f"skipped {count} ({reason})" for reason, count in counts.get("skipped", {}).items()]
+        [linked] = _ask(f"SELECT count(*) FROM crossdock.ledger WHERE flow = '{flow}' AND NOT removed")
+        lines.append(f"{flow:<10}{', '.join(told) or 'nothing to do'}; {linked} in step")
+        aside = _ask(
+            f"SELECT reason FROM crossdock.quarantine WHERE flow = '{flow}' AND resolved_at IS NULL ORDER BY key"
+        )
+        lines += [f"{'':<10}quarantined: {reason}" for reason in aside]
     return lines
+
+
+def _ask(statement: str) -> list[str]:
+    return DEMO.cluster.sql(statement, "crossdock")
 
 
 def _addresses(facts: dict[str, Any]) -> list[str]:
@@ -208,6 +233,6 @@ def _addresses(facts: dict[str, Any]) -> list[str]:
         f"Shop API  {the_shop['url']}  {the_shop['admin_email']} / {the_shop['admin_password']}",
         *(f"  buyer   {buyer['email']} / {buyer['password']}  ({buyer['account']})" for buyer in the_shop["buyers"]),
         f"Mailbox   {DEMO.mailbox.url}",
-        f"For scripts: {FACTS.relative_to(ROOT)}",
+        f"Scripts   {FACTS}",
     ]
     return lines

@@ -35,7 +35,8 @@ class Stack:
     @property
     def cluster(self) -> Cluster:
         """PostgreSQL, for the store, the shop and Airflow's metadata."""
-        return Cluster(self.folder / "postgres", self.ports["postgres"], secret(self.folder, "postgres"), self.durable)
+        password = secret(self.folder, "postgres")[:32]  # it stands in URLs: without the "=" of its end
+        return Cluster(self.folder / "postgres", self.ports["postgres"], password, self.durable)
 
     @property
     def airflow(self) -> Airflow:
@@ -50,14 +51,16 @@ class Stack:
         """The DSN of the store."""
         return self.cluster.dsn(_STORE)
 
-    def prepare(self) -> None:
+    def prepare(self) -> bool:
         """Databases and their tables; the cluster must run. What is there stays as it is.
 
-        If ERP or shop are made differently than when this sandbox began, it begins anew.
+        If ERP or shop are made differently than when this sandbox began, or have moved to other ports,
+        it begins anew, and the answer is True.
         """
-        made_from = f"{erp.template().name} {shop.template(self.cluster)}"
+        made_from = f"{erp.template().name} {shop.template(self.cluster)} {sorted(self.ports.items())}"
         note = self.folder / "made-from"
-        if note.exists() and note.read_text() != made_from:
+        outdated = note.exists() and note.read_text() != made_from
+        if outdated:
             self.remove()
             self.cluster.start()
             shop.template(self.cluster)
@@ -74,6 +77,7 @@ class Stack:
         config = self.airflow.home / "crossdock.toml"
         if not config.exists():
             config.write_text(f"[pairs.default]\ngo_live = {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n")
+        return outdated
 
     def systems(self) -> list[Service]:
         """The servers Airflow works with: mailbox, ERP, shop."""
@@ -148,4 +152,5 @@ class Stack:
 
     @property
     def _shop_secrets(self) -> shop.Secrets:
-        return shop.Secrets(*(secret(self.folder, f"shop {name}") for name in ("admin password", "jwt", "cookie")))
+        password, jwt, cookie = (secret(self.folder, f"shop {name}") for name in ("admin password", "jwt", "cookie"))
+        return shop.Secrets(password[:20], jwt, cookie)
