@@ -35,7 +35,7 @@ lint:
 	@$(venv)/lint-imports
 
 docs:  ## docs/DAGs.md, from the DAGs themselves
-	@$(venv)/crossdock docs
+	@$(venv)/python -m crossdock.airflow.docs
 
 bench-%:
 	@$(venv)/python -m tests.bench.$*
