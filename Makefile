@@ -35,7 +35,7 @@ lint:
 	@$(venv)/lint-imports
 
 docs:  ## docs/DAGs.md, from the DAGs themselves
-	@$(venv)/python -m crossdock.airflow.docs
+	@$(venv)/python -m crossdock.airflow.docs docs/DAGs.md
 
 bench-%:
 	@$(venv)/python -m tests.bench.$*
