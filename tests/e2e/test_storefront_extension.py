@@ -434,6 +434,24 @@ def test_a_payment_providers_call_makes_no_order_for_a_closed_account(shop, cont
     assert shop.sql(f"SELECT count(*) FROM order_cart WHERE cart_id = '{cart}'") == ["0"]
 
 
+def test_a_cart_that_cannot_be_priced_anew_can_be_changed_but_not_ordered(shop, contract, new_cart, variant):
+    account = new_account()
+    shop.put(account)
+    contract(account)
+    token = shop.set_password(email_of(account))
+    cart = new_cart(token)
+    pay(shop, cart["id"], token)
+    (product,) = shop.sql(f"SELECT product_id FROM product_variant WHERE id = '{variant}'")
+    shop.post(f"/admin/products/{product}", {"status": "draft"}, shop.admin)
+    shop.put({**account, "buyers": []})
+    token = shop.login(email_of(account), "correct horse")
+    assert prices(shop.get(f"/store/carts/{cart['id']}", token)["cart"]) == [CONTRACT_PRICE]
+    with refused(400):
+        shop.post(f"/store/carts/{cart['id']}/complete", None, token)
+    shop.post(f"/admin/products/{product}", {"status": "published"}, shop.admin)
+    assert prices(shop.get(f"/store/carts/{cart['id']}", token)["cart"]) == [LIST_PRICE]
+
+
 # ------------------------------------------------------------------ the batch
 
 

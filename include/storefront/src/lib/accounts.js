@@ -154,7 +154,7 @@ async function withdraw(trx, accounts) {
     )
   )
   await trx.raw(
-    `update customer_group g set metadata = g.metadata || '{"erp_status": "archived"}', updated_at = now()
+    `update customer_group g set metadata = coalesce(g.metadata, '{}') || '{"erp_status": "archived"}', updated_at = now()
      from erp_account a where a.group_id = g.id and a.code = any(?)`,
     [codes]
   )

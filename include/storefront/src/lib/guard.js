@@ -102,13 +102,21 @@ async function knownCart(req, _res, next) {
     const guest = await guestOf(db, req.body?.email)
     if (guest) await db("cart").where({ id: cart.id }).whereNull("customer_id").update({ customer_id: guest })
   }
-  if (cart.marked !== cart.active_code) {
-    await db("cart").where({ id: cart.id }).update({
-      metadata: db.raw("jsonb_strip_nulls(coalesce(metadata, '{}') || jsonb_build_object('erp_account', ?::text))", [cart.active_code]),
-    })
-    await refreshCartItemsWorkflow(req.scope).run({ input: { cart_id: cart.id, force_refresh: true } })
-  }
+  if (cart.marked !== cart.active_code) await priceAnew(req.scope, cart)
   next()
+}
+
+/** The mark comes last: a cart that cannot be priced (an article is gone) can be changed, but mayComplete refuses it. */
+async function priceAnew(scope, cart) {
+  const db = database(scope)
+  try {
+    await refreshCartItemsWorkflow(scope).run({ input: { cart_id: cart.id, force_refresh: true } })
+  } catch (error) {
+    scope.resolve(ContainerRegistrationKeys.LOGGER).warn(`cart ${cart.id} cannot be priced for another account: ${error.message}`)
+    return
+  }
+  const mark = db.raw("coalesce(metadata, '{}') - 'erp_account' || jsonb_strip_nulls(jsonb_build_object('erp_account', ?::text))", [cart.active_code])
+  await db("cart").where({ id: cart.id }).update({ metadata: mark })
 }
 
 /** The last wall before an order, also for carts completed by a payment provider's call: see workflows/complete-cart.js. */
