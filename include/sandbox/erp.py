@@ -20,13 +20,15 @@ from pathlib import Path
 
 from sandbox import merchant
 from sandbox.place import CACHE, ERP_VENV, HOST
-from sandbox.service import SandboxError, Service, answers, free_port
+from sandbox.service import SandboxError, Service, answers, free_port, run
 
 CREDENTIALS = merchant.CREDENTIALS
 """``user`` and ``password`` of the integration user (not an administrator), its ``bearer`` key,
 and ``admin password`` of the user ``admin``."""
 
 _HERE = Path(__file__).parent
+_LOG = CACHE / "erp-install.log"
+_STAMP = ".made-from"
 _LOCK = _HERE / "erp-requirements.lock"
 _CLIENT = _HERE / "erp-client"
 _WEB_ROOT = _CLIENT / "node_modules" / "tryton-sao"
@@ -41,30 +43,34 @@ def install() -> None:
 
     Raises SandboxError when a package cannot be installed.
     """
-    with _installing(ERP_VENV, _LOCK) as needed:
-        if needed:
-            venv.create(ERP_VENV, clear=True, with_pip=True)
-            pip = [str(ERP_VENV / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            _run("install Tryton", [*pip, "--require-hashes", "--no-deps", "-r", str(_LOCK)])
-    modules = _CLIENT / "node_modules"
-    with _installing(modules, _CLIENT / "package-lock.json") as needed:
-        if needed:
-            npm = ["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"]
-            _run("install Tryton's web client", npm, cwd=_CLIENT)
+    with _locked("erp-install.lock"):
+        if _outdated(ERP_VENV, _LOCK):
+            try:
+                venv.create(ERP_VENV, clear=True, with_pip=True)
+            except subprocess.CalledProcessError:
+                raise SandboxError("Python's venv module is incomplete: install python3-venv.") from None
+            pip = [ERP_VENV / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+            run([*pip, "--require-hashes", "--no-deps", "-r", _LOCK], _LOG)
+            _finish(ERP_VENV, _LOCK)
+        modules, lock = _CLIENT / "node_modules", _CLIENT / "package-lock.json"
+        if _outdated(modules, lock):
+            run(["npm", "ci", "--no-audit", "--no-fund", "--loglevel=error"], _LOG, cwd=_CLIENT)
+            _finish(modules, lock)
 
 
 def template() -> Path:
     """The merchant's database, ready to be copied. Built on first use (a minute), then cached.
 
     Two processes may ask at once: the second waits for the first. An interrupted build leaves nothing.
+    The merchant's dates are counted from the day of the build.
     """
-    CACHE.mkdir(parents=True, exist_ok=True)
-    finished = CACHE / f"erp-{_digest(_LOCK, Path(__file__), Path(merchant.__file__))[:16]}.sqlite"
-    with _locked(CACHE / "erp.lock"):
+    made_from = b"".join((_LOCK.read_bytes(), Path(merchant.__file__).read_bytes(), *map(str.encode, _MODULES)))
+    finished = CACHE / f"erp-template-{hashlib.sha256(made_from).hexdigest()[:16]}.sqlite"
+    with _locked("erp-template.lock"):
         if not finished.exists():
-            for stale in CACHE.glob("erp-*"):
+            for stale in CACHE.glob("erp-template-*"):
                 shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
-            with tempfile.TemporaryDirectory(prefix="erp-build-", dir=CACHE) as build:
+            with tempfile.TemporaryDirectory(prefix="erp-template-", dir=CACHE) as build:
                 os.replace(_build(Path(build)), finished)
     return finished
 
@@ -96,11 +102,10 @@ def _build(directory: Path) -> Path:
     database.touch()
     password = directory / "password"
     password.write_text(CREDENTIALS["admin password"])
-    _run(
-        "create the ERP's database",
-        [str(ERP_VENV / "bin" / "trytond-admin"), "-d", "build", "-u", *_MODULES, "--activate-dependencies",
+    run(
+        [ERP_VENV / "bin" / "trytond-admin", "-d", "build", "-u", *_MODULES, "--activate-dependencies",
          "--email", "admin@crossdock.example"],
-        env={**_environment(directory), "TRYTONPASSFILE": str(password)},
+        _LOG, env={**_environment(directory), "TRYTONPASSFILE": str(password)},
     )  # fmt: skip
     port = free_port()
     server = service(directory, "build", port)
@@ -130,34 +135,19 @@ def _environment(directory: Path) -> dict[str, str]:
 
 
 @contextmanager
-def _installing(target: Path, lock: Path) -> Iterator[bool]:
-    """True when ``target`` was not made, completely, from this very lock file."""
-    stamp = target / ".crossdock"
-    wanted = _digest(lock)
-    needed = not stamp.exists() or stamp.read_text() != wanted
-    yield needed
-    if needed:
-        stamp.write_text(wanted)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
+def _locked(name: str) -> Iterator[None]:
+    """One process at a time."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / name).open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
-def _digest(*paths: Path) -> str:
-    return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()
+def _outdated(target: Path, lock: Path) -> bool:
+    """True when ``target`` was not made, to the end, from this very lock file."""
+    stamp = target / _STAMP
+    return not stamp.exists() or stamp.read_bytes() != lock.read_bytes()
 
 
-def _run(what: str, argv: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> None:
-    try:
-        done = subprocess.run(
-            argv, cwd=cwd, env={**os.environ, **(env or {})}, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
-    except FileNotFoundError as error:
-        raise SandboxError(f"Could not {what}: {error.filename} is not there. Install it and try again.") from None
-    if done.returncode:
-        raise SandboxError(f"Could not {what}; the end of what {argv[0]} said:\n{done.stdout[-1500:]}")
+def _finish(target: Path, lock: Path) -> None:
+    shutil.copyfile(lock, target / _STAMP)

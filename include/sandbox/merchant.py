@@ -674,7 +674,7 @@ class _Seed:
 
     def _order(self, number: int) -> Values:
         web, warehouse = number % 10 == 9, self.random.choice((0, 0, 1, 2))
-        goods = self.random.sample(self.stocked[warehouse], self.random.randint(1, 5))
+        goods = self.random.sample(self.stocked[warehouse], self.random.randint(1, 4))
         sizes = (1, 2) if web else (1, 5, 20, 50, 120)
         return {
             "number": number, "web": web, "warehouse": list(self.warehouse)[warehouse],
