@@ -39,6 +39,7 @@ TRYTON: dict[str, Any] = {
         "customer_category": _text("Category of customers", "Parties in it are B2B accounts.", "Customers"),
         "blocked_category": _text("Category of the blocked", "Their buyers may not log in.", "Blocked"),
         "credit_hold_category": _text("Category on credit hold", "Their orders are held.", "Credit hold"),
+        "tax_exempt_rule": _text("Tax rule of the exempt", "Customer tax rule of accounts without tax.", "Tax exempt"),
         "timeout": _TIMEOUT,
         "requests_per_second": _PACE,
     },

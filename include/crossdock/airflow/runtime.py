@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from airflow.providers.postgres.hooks.postgres import PostgresHook
@@ -58,12 +59,26 @@ def open_run(flow: Flow, pair: Pair) -> Iterator[Run]:
             pair=pair.name,
             flow=replace(flow, overlap=pair.overlap),
             airflow_run=context["dag_run"].run_id,
-            source=port(system(flow.source, pair), flow.name),
-            target=port(system(flow.target, pair), flow.name),
+            source=_Later(lambda: port(system(flow.source, pair), flow.name)),
+            target=_Later(lambda: port(system(flow.target, pair), flow.name)),
             store=PostgresStore(connection),
-            gate=ExpectationsGate(PostgresHook(STORE).get_uri()),
+            gate=_Later(lambda: ExpectationsGate(PostgresHook(STORE).get_uri())),
             request=request(context["params"]),
         )
+
+
+class _Later:
+    """Made when it is first used: most steps talk to one system or none."""
+
+    def __init__(self, make: Callable[[], Any]) -> None:
+        self._make = make
+
+    @cached_property
+    def _made(self) -> Any:
+        return self._make()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._made, name)
 
 
 def request(params: Any) -> Request:
