@@ -52,7 +52,8 @@ class Browser:
                 return dict(told["result"])
 
     def size(self, width: int, height: int) -> None:
-        self("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 700)
+        screen = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 700}
+        self("Emulation.setDeviceMetricsOverride", **screen)
 
     def cookie(self, name: str, value: str, url: str) -> None:
         self("Network.setCookie", name=name, value=value, url=url, path="/", httpOnly=True)
@@ -60,9 +61,8 @@ class Browser:
     def text(self, url: str, expected: str, seconds: float = 30) -> str:
         """What the page (with its frames) shows a person, once ``expected`` is there."""
         self("Page.navigate", url=url)
-        script = """(() => { const all = [document.body?.innerText ?? ""]
-            for (const frame of document.querySelectorAll("iframe")) all.push(frame.contentDocument?.body?.innerText ?? "")
-            return all.join("\\n") })()"""
+        script = """[document, ...Array.from(document.querySelectorAll("iframe"), (frame) => frame.contentDocument)]
+            .map((page) => page?.body?.innerText ?? "").join("\\n")"""
         deadline, shown = time.monotonic() + seconds, ""
         while time.monotonic() < deadline:
             shown = str(self("Runtime.evaluate", expression=script)["result"].get("value", ""))

@@ -33,7 +33,7 @@ class Product:
     shop: Shop
 
     def sync(self, **conf: Any) -> dict[str, Any]:
-        """Run ``customers`` now; the row of the run, with its books. A run that found another one at work is repeated."""
+        """Run ``customers`` now; its row, with the books. A run that found another one at work is repeated."""
         while True:
             run_id = self.airflow.trigger("customers", conf)
             self.airflow.wait("customers", run_id)
@@ -155,9 +155,9 @@ def test_blocked_accounts_and_dismissed_buyers_lose_access_in_one_run(product, f
     assert product.members("C0008") == set()
     assert sessions[keep].call("/store/customers/me")
     for email in (dismissed, blocked):
-        with pytest.raises(SandboxError, match="40[13]"):
+        with pytest.raises(SandboxError, match=r"40[13]"):
             sessions[email].call("/store/erp/accounts")
-    with pytest.raises(SandboxError, match="40[13]"):
+    with pytest.raises(SandboxError, match=r"40[13]"):
         Shop(product.shop.url, product.shop.headers).log_in("customer", blocked, "a password of mine")
     product.erp("model.party.party.write", [product.party("C0008")], {"categories": [["remove", [category]]]})
     product.sync()
@@ -183,7 +183,7 @@ def test_who_registers_first_with_a_buyers_email_gets_nothing(product, first):
     )
     product.sync()
     assert email in product.members("C0009")
-    with pytest.raises(SandboxError, match="40[13]"):
+    with pytest.raises(SandboxError, match=r"40[13]"):
         thief.call("/store/erp/accounts")
     with pytest.raises(SandboxError, match="401"):
         visitor.log_in("customer", email, "the thief's")
@@ -241,7 +241,8 @@ def test_a_run_with_nothing_to_do_is_quick_and_small(product, first):
         assert row["counts"]["updated"] == row["counts"]["created"] == 0
     tasks = product.airflow.tasks("customers", row["airflow_run"])
     assert sum(task["state"] == "success" for task in tasks) <= 3
-    path = f"/dags/customers/dagRuns/{urllib.parse.quote(row['airflow_run'], safe='')}/taskInstances/~/xcomEntries?limit=100"
+    run = urllib.parse.quote(row["airflow_run"], safe="")
+    path = f"/dags/customers/dagRuns/{run}/taskInstances/~/xcomEntries?limit=100"
     stored = sum(len(json.dumps(entry)) for entry in product.airflow.call("GET", path)["xcom_entries"])
     print(f"nothing to do: median {statistics.median(seconds):.1f} s, XCom {stored} bytes")
     assert stored <= 2048

@@ -7,7 +7,10 @@ import pytest
 
 from crossdock.quality.gate import ExpectationsGate
 
-COLUMNS = "key text, number text, name text, active boolean, blocked boolean, buyers int, addresses int, unplaced_addresses int, terms_days int"
+COLUMNS = (
+    "key text, number text, name text, active boolean, blocked boolean, "
+    "buyers int, addresses int, unplaced_addresses int, terms_days int"
+)
 
 
 @pytest.fixture(scope="module")

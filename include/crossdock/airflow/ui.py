@@ -25,9 +25,10 @@ _STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5rem; max-width: 80rem }
 h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
 table { border-collapse: collapse; width: 100% } .wide { overflow-x: auto }
-th, td { text-align: left; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top }
+th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line) }
 th { font-weight: 600; white-space: nowrap } td.n { text-align: right }
-.success { color: var(--good) } .failed { color: var(--bad) } .planned, .running { color: var(--odd) } .none { opacity: .7 }
+.success { color: var(--good) } .failed { color: var(--bad) } .planned, .running { color: var(--odd) }
+.none { opacity: .7 }
 """
 
 
@@ -40,20 +41,65 @@ def overview() -> str:
             quarantine, proposals = reports.quarantined(store), reports.proposals(store)
     except Retry as error:
         return _page(f"<p class=failed>{escape(str(error))}</p>")
-    return _page(
-        _section("Domains", ["Domain", "Pair", "Last run", "In step until", "Live", "Quarantined", "Waiting", "Held", ""], [
-            [d["flow"], d["pair"], _state(d["state"]), _time(d["in_step_until"]), d["live"], d["quarantined"], d["waiting"], d["held"], d["message"]]
-            for d in domains], "No run yet: trigger customers.")
-        + _section("Quarantine", ["Record", "Domain", "What is wrong", "What to do", "Seen", "Tries"], [
-            [q["key"], q["flow"], f"{q['code']}: {q['reason']}", q["remedy"], _time(q["last_seen"]), q["attempts"]]
-            for q in quarantine], "Nothing is quarantined.")
-        + _section("Logins that want an account", ["Login", "Evidence", "Since"], [
-            [p["login"], f"{p['evidence']}: {p['value']}", _time(p["first_seen"])]
-            for p in proposals], "No proposals.")
-        + _section("Runs", ["Run", "Domain", "Pair", "State", "Began", "Seconds", "Books", "Quality"], [
-            [r["id"], r["flow"], r["pair"], _state(r["state"]), _time(r["started_at"]), _seconds(r), _books(r), _quality(r["quality"])]
-            for r in runs], "No run yet.")
-    )  # fmt: skip
+    return _page(_domains(domains) + _quarantine(quarantine) + _proposals(proposals) + _runs(runs))
+
+
+def _domains(rows: list[dict[str, Any]]) -> str:
+    head = ["Domain", "Pair", "Last run", "In step until", "Live", "Quarantined", "Waiting", "Held", ""]
+    cells = [
+        [
+            row["flow"],
+            row["pair"],
+            _state(row["state"]),
+            _time(row["in_step_until"]),
+            row["live"],
+            row["quarantined"],
+            row["waiting"],
+            row["held"],
+            row["message"],
+        ]
+        for row in rows
+    ]
+    return _section("Domains", head, cells, "No run yet: trigger customers.")
+
+
+def _quarantine(rows: list[dict[str, Any]]) -> str:
+    head = ["Record", "Domain", "What is wrong", "What to do", "Seen", "Tries"]
+    cells = [
+        [
+            row["key"],
+            row["flow"],
+            f"{row['code']}: {row['reason']}",
+            row["remedy"],
+            _time(row["last_seen"]),
+            row["attempts"],
+        ]
+        for row in rows
+    ]
+    return _section("Quarantine", head, cells, "Nothing is quarantined.")
+
+
+def _proposals(rows: list[dict[str, Any]]) -> str:
+    cells = [[row["login"], f"{row['evidence']}: {row['value']}", _time(row["first_seen"])] for row in rows]
+    return _section("Logins that want an account", ["Login", "Evidence", "Since"], cells, "No proposals.")
+
+
+def _runs(rows: list[dict[str, Any]]) -> str:
+    head = ["Run", "Domain", "Pair", "State", "Began", "Seconds", "Books", "Quality"]
+    cells = [
+        [
+            row["id"],
+            row["flow"],
+            row["pair"],
+            _state(row["state"]),
+            _time(row["started_at"]),
+            _seconds(row),
+            _books(row),
+            _quality(row["quality"]),
+        ]
+        for row in rows
+    ]
+    return _section("Runs", head, cells, "No run yet.")
 
 
 class _Html(str):

@@ -59,8 +59,9 @@ def test_emails_are_lower_case():
 
 
 @pytest.mark.parametrize(
-    "email", ["", "anna", "anna@acme", "anna@@acme.example", "a b@acme.example", "a@b..example", "<a@b.example>", "x" * 250 + "@b.example"]
-)  # fmt: skip
+    "email",
+    ["", "anna", "a@acme", "a@@b.example", "a b@b.example", "a@b..example", "<a@b.example>", "x" * 250 + "@b.example"],
+)
 def test_what_is_not_an_email_is_refused(email):
     with pytest.raises(ValidationError, match="not an e-mail"):
         Buyer(source_id="1", email=email)
@@ -72,7 +73,8 @@ def test_one_email_stands_once_in_an_account():
 
 
 @pytest.mark.parametrize(
-    ("fields", "may"), [({}, True), ({"active": False}, False), ({"blocked": True}, False), ({"credit_hold": True}, True)]
+    ("fields", "may"),
+    [({}, True), ({"active": False}, False), ({"blocked": True}, False), ({"credit_hold": True}, True)],
 )  # fmt: skip
 def test_who_may_log_in(fields, may):
     assert account(**fields).may_log_in is may
@@ -85,7 +87,8 @@ def test_the_staged_columns_fit_their_names():
         terms=Terms(name="Net 30", days=30),
     )
     assert dict(zip(Account.COLUMNS, record.columns(), strict=True)) == {
-        "number": "C-100", "name": "Acme", "active": True, "blocked": False, "buyers": 1, "addresses": 1, "unplaced_addresses": 1, "terms_days": 30,
+        "number": "C-100", "name": "Acme", "active": True, "blocked": False, 
+        "buyers": 1, "addresses": 1, "unplaced_addresses": 1, "terms_days": 30,
     }  # fmt: skip
 
 

@@ -38,7 +38,14 @@ def test_a_second_pair_has_names_of_its_own(declare):
 
 @pytest.mark.parametrize(
     "text",
-    ["[pairs.x]\ngo_live = 2026-06-01T00:00:00", "[pairs.x]\ncolour = 1", "[pairs.'B A D']", "pears = 1", "= broken", "[pairs]\nx = 1"],
+    [
+        "[pairs.x]\ngo_live = 2026-06-01T00:00:00",
+        "[pairs.x]\ncolour = 1",
+        "[pairs.'B A D']",
+        "pears = 1",
+        "= broken",
+        "[pairs]\nx = 1",
+    ],
 )  # fmt: skip
 def test_what_does_not_belong_there_is_named(declare, text):
     with pytest.raises(Misconfigured, match=r"crossdock\.toml"):
