@@ -1,4 +1,5 @@
 const { authenticate, defineMiddlewares } = require("@medusajs/framework/http")
+const carts = require("../lib/carts")
 const guard = require("../lib/guard")
 
 // Matchers without a method run before all routes, prefix by prefix, in the order of their depth.
@@ -11,8 +12,8 @@ module.exports = {
       { matcher: "/auth", middlewares: [guard.currentLogin] },
       { matcher: "/auth/customer/emailpass", middlewares: [guard.buyersLogin] },
       { matcher: "/store", middlewares: [guard.currentLogin, guard.noForgedMetadata, guard.noRawPrices] },
-      { matcher: "/store/carts", middlewares: [guard.newCart] },
-      { matcher: "/store/carts/:id", middlewares: [guard.knownCart] },
+      { matcher: "/store/carts", middlewares: [carts.newCart] },
+      { matcher: "/store/carts/:id", middlewares: [carts.knownCart] },
       { matcher: "/store/erp", middlewares: [authenticate("customer", ["session", "bearer"])] },
     ],
   }),

@@ -82,7 +82,8 @@ async function write(trx, accounts) {
     if (created.has(email) || takenOver.has(email)) written.add(code)
     if (takenOver.has(email)) notes.get(code).push(`login taken over: ${customers.get(email)}`)
   }
-  const ids = new Map((await trx("erp_account").whereIn("code", codes).select("code", "group_id")).map((row) => [row.code, row.group_id]))
+  const after = await trx("erp_account").whereIn("code", codes).select("code", "group_id")
+  const ids = new Map(after.map((row) => [row.code, row.group_id]))
   return codes.map((code) => ({
     code,
     id: ids.get(code) ?? null,

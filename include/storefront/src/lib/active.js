@@ -1,6 +1,6 @@
 const { MedusaError } = require("@medusajs/framework/utils")
 const { lock } = require("./accounts")
-const { database } = require("./guard")
+const { database } = require("./database")
 const { settle } = require("./settle")
 
 /** The accounts a customer is a buyer of, as the ERP says; `active` is the one he buys for now. */
@@ -23,7 +23,7 @@ async function accountsOf(scope, customer) {
   }))
 }
 
-/** Group, company and addresses change in one transaction; his open carts follow when they are next touched (lib/guard.js). */
+/** Group, company and addresses change in one transaction; his carts follow when they are next touched (lib/carts.js). */
 async function buyFor(scope, customer, code) {
   await database(scope).transaction(async (trx) => {
     await lock(trx)

@@ -1,35 +1,34 @@
-const { ContainerRegistrationKeys, MedusaError, generateEntityId } = require("@medusajs/framework/utils")
+const { ContainerRegistrationKeys, MedusaError } = require("@medusajs/framework/utils")
 const { getAuthContextFromJwtToken } = require("@medusajs/framework/http")
-const { refreshCartItemsWorkflow } = require("@medusajs/medusa/core-flows")
-
-const database = (scope) => scope.resolve(ContainerRegistrationKeys.PG_CONNECTION)
+const { database } = require("./database")
 
 /**
  * A token or session of a buyer counts only while his login is open and is the login the token was made for. Any other
  * is treated as if it had expired: the request goes on without it.
  */
 async function currentLogin(req, _res, next) {
-  const { http } = req.scope.resolve(ContainerRegistrationKeys.CONFIG_MODULE).projectConfig
-  const claimed = [
-    req.session?.auth_context,
-    getAuthContextFromJwtToken(
-      req.headers.authorization, http.jwtSecret, ["bearer"], ["customer"], http.jwtPublicKey, http.jwtVerifyOptions ?? http.jwtOptions
-    ),
-  ].find((context) => context?.actor_type === "customer" && context.actor_id)
+  const contexts = [req.session?.auth_context, tokenOf(req)]
+  const claimed = contexts.find((context) => context?.actor_type === "customer" && context.actor_id)
   if (claimed) {
-    const login = await database(req.scope)("erp_login as l")
-      .leftJoin("auth_identity as i", (join) =>
-        join.onVal("i.id", claimed.auth_identity_id).on(database(req.scope).raw("i.app_metadata ->> 'customer_id' = l.customer_id"))
-      )
-      .where("l.customer_id", claimed.actor_id)
-      .first("l.open", "i.id as identity")
-    if (login && !(login.open && login.identity)) {
+    const { rows: [login] } = await database(req.scope).raw(
+      `select l.open and exists (
+         select from auth_identity i where i.id = ? and i.app_metadata ->> 'customer_id' = l.customer_id) as current
+       from erp_login l where l.customer_id = ?`,
+      [claimed.auth_identity_id ?? "", claimed.actor_id]
+    )
+    if (login && !login.current) {
       delete req.auth_context
       delete req.headers.authorization
       delete req.session?.auth_context
     }
   }
   next()
+}
+
+function tokenOf(req) {
+  const { http } = req.scope.resolve(ContainerRegistrationKeys.CONFIG_MODULE).projectConfig
+  const keys = [http.jwtPublicKey, http.jwtVerifyOptions ?? http.jwtOptions]
+  return getAuthContextFromJwtToken(req.headers.authorization, http.jwtSecret, ["bearer"], ["customer"], ...keys)
 }
 
 /** What the shopper sends as erp_* metadata, at any depth, is dropped: these names are the server's. */
@@ -51,7 +50,10 @@ function noRawPrices(req, _res, next) {
   next(hidden ? new MedusaError(MedusaError.Types.INVALID_DATA, "Requested fields are not available") : undefined)
 }
 
-/** Buyers' e-mails are kept in lower case, Medusa compares them by the letter. A closed login is answered like a wrong password. */
+/**
+ * Buyers' e-mails are kept in lower case, and Medusa compares them by the letter: any spelling is taken. A closed login
+ * is answered like a wrong password.
+ */
 async function buyersLogin(req, _res, next) {
   for (const field of ["email", "identifier"]) {
     const given = req.body?.[field]
@@ -69,89 +71,4 @@ async function buyersLogin(req, _res, next) {
   next()
 }
 
-/**
- * A cart is a customer's only by login. Stock Medusa gives a cart whose visitor types a registered e-mail to that
- * customer, with his groups and contract prices; here the cart becomes the guest's of that e-mail instead.
- */
-async function newCart(req, _res, next) {
-  if (req.method !== "POST" || req.path !== "/") return next()
-  const buyer = req.auth_context?.actor_id
-  if (buyer) {
-    const account = await activeAccount(database(req.scope), buyer)
-    if (account && req.body) req.body.metadata = { ...req.body.metadata, erp_account: account }
-  } else {
-    const guest = await guestOf(database(req.scope), req.body?.email)
-    // the route takes the cart's customer from here; nothing else looks at it after this point
-    if (guest) req.auth_context = { actor_id: guest, actor_type: "customer" }
-  }
-  next()
-}
-
-/**
- * Before anything is done with a cart: a buyer's cart is served to that buyer only, it is priced for the account he
- * buys for now and says so in its metadata (erp_account); a cart without a customer gets the guest of its new e-mail.
- */
-async function knownCart(req, _res, next) {
-  const db = database(req.scope)
-  const cart = await cartWithLogin(db, req.params.id)
-  if (!cart || cart.completed_at) return next()
-  if (cart.is_buyer && cart.customer_id !== req.auth_context?.actor_id) {
-    throw new MedusaError(MedusaError.Types.UNAUTHORIZED, "Log in to see this cart")
-  }
-  if (!cart.customer_id && req.method === "POST") {
-    const guest = await guestOf(db, req.body?.email)
-    if (guest) await db("cart").where({ id: cart.id }).whereNull("customer_id").update({ customer_id: guest })
-  }
-  if (cart.marked !== cart.active_code) await priceAnew(req.scope, cart)
-  next()
-}
-
-/** The mark comes last: a cart that cannot be priced (an article is gone) can be changed, but mayComplete refuses it. */
-async function priceAnew(scope, cart) {
-  const db = database(scope)
-  try {
-    await refreshCartItemsWorkflow(scope).run({ input: { cart_id: cart.id, force_refresh: true } })
-  } catch (error) {
-    scope.resolve(ContainerRegistrationKeys.LOGGER).warn(`cart ${cart.id} cannot be priced for another account: ${error.message}`)
-    return
-  }
-  const mark = db.raw("coalesce(metadata, '{}') - 'erp_account' || jsonb_strip_nulls(jsonb_build_object('erp_account', ?::text))", [cart.active_code])
-  await db("cart").where({ id: cart.id }).update({ metadata: mark })
-}
-
-/** The last wall before an order, also for carts completed by a payment provider's call: see workflows/complete-cart.js. */
-async function mayComplete(scope, cartId) {
-  const cart = await cartWithLogin(database(scope), cartId)
-  if (cart && !cart.completed_at && (cart.open === false || cart.marked !== cart.active_code)) {
-    throw new MedusaError(MedusaError.Types.NOT_ALLOWED, "The account of this cart has changed: open the cart again")
-  }
-}
-
-function cartWithLogin(db, id) {
-  return db("cart as c")
-    .leftJoin("erp_login as l", "l.customer_id", "c.customer_id")
-    .where("c.id", id)
-    .first(
-      "c.id", "c.customer_id", "c.completed_at", "l.open", "l.active_code",
-      db.raw("l.customer_id is not null as is_buyer"), db.raw("c.metadata ->> 'erp_account' as marked")
-    )
-}
-
-async function activeAccount(db, customer) {
-  return (await db("erp_login").where({ customer_id: customer }).first("active_code"))?.active_code
-}
-
-/** The guest (customer without login) of an e-mail, made if need be; nothing for what is not an e-mail. */
-async function guestOf(db, email) {
-  if (typeof email !== "string" || !/^[^@\s]+@[^@\s]+\.[^@\s]+$/.test(email)) return undefined
-  const guest = { email: email.toLowerCase(), has_account: false }
-  const id = generateEntityId(undefined, "cus")
-  await db.raw(
-    `insert into customer (id, email, has_account) values (?, ?, false)
-     on conflict (email, has_account) where deleted_at is null do nothing`,
-    [id, guest.email]
-  )
-  return (await db("customer").where(guest).whereNull("deleted_at").first("id")).id
-}
-
-module.exports = { currentLogin, noForgedMetadata, noRawPrices, buyersLogin, newCart, knownCart, mayComplete, database }
+module.exports = { currentLogin, noForgedMetadata, noRawPrices, buyersLogin }

@@ -24,7 +24,8 @@ async function logins(trx, buyers) {
 
   const strangers = [...found].filter(([, customer]) => !customer.ours).map(([email, { id }]) => ({ email, id }))
   await scrub(trx, strangers)
-  const fresh = emails.filter((email) => !found.has(email)).map((email) => ({ email, id: generateEntityId(undefined, "cus") }))
+  const unknown = emails.filter((email) => !found.has(email))
+  const fresh = unknown.map((email) => ({ email, id: generateEntityId(undefined, "cus") }))
   if (fresh.length) await trx("customer").insert(fresh.map((one) => ({ ...one, has_account: true })))
   fresh.forEach(({ email, id }) => customers.set(email, id))
 
@@ -132,7 +133,7 @@ async function makeIdentities(trx, customers) {
 
 /**
  * End all sessions of these customers; their passwords stay. A token names the identity it was made for: with a new id
- * of that identity no older token is one of this login any more (see `current` in lib/guard.js).
+ * of that identity no older token is one of this login any more (see currentLogin in lib/guard.js).
  */
 async function endSessions(trx, customers) {
   const identities = await trx("auth_identity").whereRaw("app_metadata ->> 'customer_id' = any(?)", [customers]).select("id")

@@ -34,7 +34,8 @@ async function settleLogins(trx, customers) {
          where m.customer_id = any(?)
        ), now as (
          select c.customer_id, coalesce(bool_or(m.open), true) as open,
-           coalesce(min(m.code) filter (where m.open and m.code = l.active_code), min(m.code) filter (where m.open)) as active_code
+           coalesce(min(m.code) filter (where m.open and m.code = l.active_code),
+                    min(m.code) filter (where m.open)) as active_code
          from unnest(?::text[]) as c(customer_id)
          left join member m using (customer_id) left join erp_login l using (customer_id) group by c.customer_id
        )
@@ -94,7 +95,10 @@ async function settleCustomers(trx, customers) {
   )
 }
 
-const FIELDS = ["address_name", "company", "first_name", "last_name", "address_1", "address_2", "postal_code", "city", "province", "country_code"]
+const FIELDS = [
+  "address_name", "company", "first_name", "last_name", "address_1", "address_2", "postal_code", "city", "province",
+  "country_code",
+]
 
 /** The active account's addresses stand in the buyer's address book, marked; what he entered himself is not touched. */
 async function settleAddresses(trx, customers) {
@@ -107,7 +111,8 @@ async function settleAddresses(trx, customers) {
     cross join jsonb_to_recordset(a.data -> 'addresses') as t(external_id text, name text, address_1 text, address_2 text,
       postal_code text, city text, province text, country_code text, invoice boolean, delivery boolean)
     where l.customer_id = any(?)`
-  const same = "b.customer_id = w.customer_id and b.metadata ->> 'erp_account' = w.active_code and b.metadata ->> 'erp_address' = w.external_id and b.deleted_at is null"
+  const same = `b.customer_id = w.customer_id and b.metadata ->> 'erp_account' = w.active_code
+    and b.metadata ->> 'erp_address' = w.external_id and b.deleted_at is null`
   const of = (alias) => FIELDS.map((field) => `${alias}.${field}`).join(", ")
   const written = await trx.raw(
     `with wanted as (${wanted}), gone as (

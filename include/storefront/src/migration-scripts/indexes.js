@@ -11,9 +11,12 @@ module.exports = {
   __esModule: true,
   default: async ({ container }) => {
     const db = container.resolve(ContainerRegistrationKeys.PG_CONNECTION)
-    await db.raw("create index if not exists erp_price_list_rule_list on price_list_rule (price_list_id) where deleted_at is null")
-    await db.raw("create index if not exists erp_customer_email on customer (lower(email)) where has_account")
-    await db.raw("create index if not exists erp_provider_identity_entity on provider_identity (lower(entity_id))")
-    await db.raw("create index if not exists erp_auth_identity_customer on auth_identity ((app_metadata ->> 'customer_id'))")
+    const indexes = {
+      erp_price_list_rule_list: "price_list_rule (price_list_id) where deleted_at is null",
+      erp_customer_email: "customer (lower(email)) where has_account",
+      erp_provider_identity_entity: "provider_identity (lower(entity_id))",
+      erp_auth_identity_customer: "auth_identity ((app_metadata ->> 'customer_id'))",
+    }
+    for (const [name, on] of Object.entries(indexes)) await db.raw(`create index if not exists ${name} on ${on}`)
   },
 }

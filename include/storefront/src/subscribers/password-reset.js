@@ -1,6 +1,6 @@
 const { Modules } = require("@medusajs/framework/utils")
 const nodemailer = require("nodemailer")
-const { database } = require("../lib/guard")
+const { database } = require("../lib/database")
 
 /**
  * Mails the link to set a password, when CROSSDOCK_SMTP (host:port) and CROSSDOCK_SHOP_URL are given. Without them the

@@ -1,4 +1,4 @@
-const { database } = require("../../../../lib/guard")
+const { database } = require("../../../../lib/database")
 const { page } = require("../../../../lib/page")
 
 /**
@@ -6,7 +6,8 @@ const { page } = require("../../../../lib/page")
  * Ordered by code, byte by byte; the next page comes after the last code.
  */
 module.exports.GET = async (req, res) => {
-  const accounts = database(req.scope)("erp_account").select("code", "group_id as id", "fingerprint", "status").orderBy("code")
+  const fields = ["code", "group_id as id", "fingerprint", "status"]
+  const accounts = database(req.scope)("erp_account").select(fields).orderBy("code")
   const { after, limit } = page(req.query)
   if (req.query.code) accounts.whereIn("code", [req.query.code].flat())
   else accounts.where("code", ">", after).limit(limit)

@@ -1,4 +1,4 @@
-const { database } = require("../../../../lib/guard")
+const { database } = require("../../../../lib/database")
 const { page } = require("../../../../lib/page")
 
 const FREE_MAIL = [

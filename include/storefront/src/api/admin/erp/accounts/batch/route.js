@@ -1,6 +1,6 @@
 const { MedusaError } = require("@medusajs/framework/utils")
 const { putAccounts } = require("../../../../../lib/accounts")
-const { database } = require("../../../../../lib/guard")
+const { database } = require("../../../../../lib/database")
 
 /**
  * POST /admin/erp/accounts/batch {accounts: [...]} -> {outcomes: [{code, id, outcome, reason?, notes}]}
