@@ -781,21 +781,26 @@ class _Seed:
             if invoice["state"] == "draft"
         ]
         invoices.sort(key=lambda pair: pair[1]["number"])
-        dated = [([i], {"invoice_date": order["date"] + dt.timedelta(days=1)}) for i, order in invoices]
+        days = [order["date"] + dt.timedelta(days=1) for _, order in invoices]
+        dated = [([i], {"invoice_date": day}) for (i, _), day in zip(invoices, days, strict=True)]
         erp("model.account.invoice.write", *(part for pair in dated for part in pair))
-        self._post([invoice for invoice, _ in invoices])
+        for year in sorted({day.year for day in days}):
+            self._post([i for (i, _), day in zip(invoices, days, strict=True) if day.year == year])
         return invoices
 
     def _post(self, invoices: list[int]) -> None:
-        """Post invoices whose due dates are long past.
+        """Post invoices of one year, whose due dates may be long past.
 
-        Tryton asks about each, after it has done most of the work and all over again. The name of
-        the question is known beforehand, so it is answered beforehand.
+        Tryton asks about each such date after it has done most of the work, and wants the call again; the
+        name of the question is known, so it is answered beforehand. It starts all over again, too,
+        whenever it needs a lock it does not have, as for each year's sequences: so one year at a time,
+        and what can be done without locks (to validate) before.
         """
         names = (hashlib.md5(f"account.invoice,{invoice}".encode()).hexdigest() for invoice in invoices)
         yes = ({"user": self.erp.user, "name": f"{name}.invoice_payment_term", "always": False} for name in names)
         self.erp.create("res.user.warning", *yes)
-        self.erp.press("account.invoice", "post", invoices)
+        self.erp.press("account.invoice", "validate_invoice", invoices, size=50)
+        self.erp.press("account.invoice", "post", invoices, size=60)
 
     def _collect(self, invoices: list[tuple[int, Values]]) -> None:
         """Paid twenty days later, the cautious ones not yet."""
