@@ -65,15 +65,20 @@ def packages(progress: Progress) -> None:
 def up(progress: Progress) -> None:
     """Install, make the databases, start all servers. Nothing happens when they run already."""
     with progress.part("install"):
-        if supervisor.status(DEMO):
+        told = supervisor.status(DEMO)
+        for name in told["ended"] if told else ():
+            progress.say(f"{name} has ended by itself: everything starts again")
+        if running := told and not told["ended"]:
             progress.say("The servers run already")
-            return
-        supervisor.halt(DEMO)
-        install.check_ports(PORTS)
-        _prepare(progress)
+        else:
+            supervisor.halt(DEMO)
+            install.check_ports(PORTS)
+            _prepare(progress)
     with progress.part("start"):
-        progress.say("Starting mailbox, ERP, shop and Airflow")
-        supervisor.launch(DEMO)
+        if not running:
+            progress.say("Starting mailbox, ERP, shop and Airflow")
+            supervisor.launch(DEMO)
+        supervisor.wait(DEMO)
         DEMO.connect()
     progress.say("All servers are up")
 

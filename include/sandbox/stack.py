@@ -115,7 +115,7 @@ class Stack:
         for system in ("erp", "storefront"):
             pool = {"name": f"crossdock_{system}", "slots": 4, "description": f"Calls to the {system} at a time"}
             client.ensure("/pools", pool)
-        if not self.cluster.sql("SELECT FROM crossdock.target", _STORE):
+        if not self.cluster.sql("SELECT 1 FROM crossdock.target", _STORE):
             log = self.folder / "log" / "store.log"
             env = {**self.airflow.env(), "_AIRFLOW_PROCESS_CONTEXT": "server"}  # connections come from the database
             run([VENV / "bin" / "crossdock", "target", "approve", "storefront"], log, env=env)

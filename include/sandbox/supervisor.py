@@ -33,22 +33,27 @@ def status(stack: Stack) -> dict[str, Any] | None:
     return told if began(told["pid"]) == told["began"] else None
 
 
-def launch(stack: Stack, seconds: float = 240) -> None:
-    """Start the supervisor, detached, and wait until all servers are ready. Raises SandboxError if one is not."""
-    log = stack.folder / "log" / "supervisor.log"
+def launch(stack: Stack) -> None:
+    """Start the supervisor, detached."""
+    log = _log(stack)
     log.parent.mkdir(parents=True, exist_ok=True)
-    _status_file(stack).unlink(missing_ok=True)
     with log.open("wb") as out:
         process = subprocess.Popen(
             [VENV / "bin" / "python", "-m", "sandbox.supervisor"], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=out,
             stderr=subprocess.STDOUT, env={**inherited(), "PYTHONPATH": str(ROOT / "include")}, start_new_session=True,
         )  # fmt: skip
+    while not status(stack) and process.poll() is None:
+        time.sleep(0.05)
+
+
+def wait(stack: Stack, seconds: float = 240) -> None:
+    """Until all servers are ready. Raises SandboxError, with the end of its log, if one is not."""
     deadline = time.monotonic() + seconds
-    while (status(stack) or {}).get("state") != "ready":
-        if process.poll() is not None or time.monotonic() > deadline:
-            halt(stack)
-            raise SandboxError(log.read_text(errors="replace").strip()[-3000:])
+    while (told := status(stack)) and told["state"] != "ready" and time.monotonic() < deadline:
         time.sleep(0.1)
+    if not told or told["state"] != "ready":
+        halt(stack)
+        raise SandboxError(_log(stack).read_text(errors="replace").strip()[-3000:] or "The servers did not come up.")
 
 
 def halt(stack: Stack, seconds: float = 60) -> None:
@@ -96,6 +101,10 @@ def _tell(state: str, ended: dict[str, int]) -> None:
     part = _status_file(DEMO).with_suffix(".part")
     part.write_text(json.dumps(told))
     part.replace(_status_file(DEMO))
+
+
+def _log(stack: Stack) -> Path:
+    return stack.folder / "log" / "supervisor.log"
 
 
 def _status_file(stack: Stack) -> Path:

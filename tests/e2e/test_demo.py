@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -60,6 +61,19 @@ def test_the_demo_brings_erp_and_shop_into_step_and_says_so(sandbox: Sandbox, ru
     assert [set(buyer) for buyer in buyers] == [{"account", "email", "password"}] * 3
     assert len({buyer["account"] for buyer in buyers}) == 2
     assert facts["seconds"]["total"] > 0
+
+
+def test_everything_listens_on_loopback_only(sandbox: Sandbox, run: Path) -> None:
+    facts = json.loads((run.parent / "demo.json").read_text())
+    first = urllib.parse.urlsplit(facts["airflow"]["url"]).port or 0
+    listening = {}
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            _, local, _, state, *_ = line.split()
+            address, port = local.split(":")
+            if state == "0A" and first <= int(port, 16) < first + len(PORTS):
+                listening[int(port, 16)] = address
+    assert listening == dict.fromkeys(range(first, first + len(PORTS)), "0100007F")
 
 
 def test_a_second_demo_finds_everything_in_place(sandbox: Sandbox) -> None:
