@@ -7,7 +7,7 @@ import os
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Usage:
-    """What one run of a candidate cost. ``client`` is its whole process tree, ``inner`` what it says of
-    itself (CPU after start and imports), ``rss_mb`` the biggest process."""
+    """What one run of a candidate cost. ``client`` is its whole process tree, ``rss_mb`` its biggest process.
+
+    ``said`` is what it tells of itself: ``inner`` (CPU after start and imports), ``peak_mb``, counts.
+    """
 
     client: float
     postgres: float
@@ -35,7 +37,12 @@ class Usage:
     @property
     def inner(self) -> float:
         """CPU without interpreter start and imports."""
-        return self.said["inner"] + self.postgres
+        return float(self.said["inner"]) + self.postgres
+
+    @property
+    def peak_mb(self) -> float:
+        """The kernel hands a parent's peak on to its child: the candidate's own word is better."""
+        return float(self.said.get("peak_mb", self.rss_mb))
 
 
 class Postgres:
@@ -50,15 +57,18 @@ class Postgres:
         others = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         while self._watch.execute(others).fetchone():
             time.sleep(0.05)
-        ticks = sum(map(int, _stat(self._postmaster)[11:15]))
-        for process in filter(str.isdigit, os.listdir("/proc")):
-            try:
-                fields = _stat(process)
-            except OSError:  # ended meanwhile
-                continue
-            if int(fields[1]) == self._postmaster:
-                ticks += sum(map(int, fields[11:13]))
-        return ticks / _TICKS
+        while True:
+            own = [int(field) for field in _stat(self._postmaster)[11:15]]
+            children = sum(map(self._child, filter(str.isdigit, os.listdir("/proc"))))
+            if [int(field) for field in _stat(self._postmaster)[13:15]] == own[2:]:  # none was buried meanwhile
+                return (sum(own) + children) / _TICKS
+
+    def _child(self, process: str) -> int:
+        try:
+            fields = _stat(process)
+        except OSError:  # ended meanwhile
+            return 0
+        return sum(map(int, fields[11:13])) if int(fields[1]) == self._postmaster else 0
 
 
 def _stat(process: int | str) -> Sequence[str]:
@@ -66,7 +76,7 @@ def _stat(process: int | str) -> Sequence[str]:
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
 
 
-def run(argv: Sequence[str], postgres: Postgres, log: Path, env: dict[str, str] | None = None) -> Usage:
+def run(argv: Sequence[str], postgres: Postgres, log: Path, env: Mapping[str, str] | None = None) -> Usage:
     """Run a candidate to its end. Its last line of output may be a JSON object with what it says of itself.
 
     Raises RuntimeError with the end of its log if it fails.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -86,31 +87,37 @@ class PagesSource:
     def parse(self, raw: bytes) -> Account:
         wire = _wire(raw)
         source_id = str(wire.id)
-        return Account(
-            number=wire.number,
-            name=wire.name,
-            active=wire.active,
-            blocked=wire.blocked,
-            credit_hold=wire.credit_hold,
-            tax_id=wire.tax_id,
-            tax_exempt=wire.tax_exempt,
-            terms={"name": wire.terms, "days": wire.terms_days},
-            price_list=wire.price_list,
-            currency=wire.currency,
-            buyers=(
-                {"source_id": source_id, "email": wire.buyer_email, "name": wire.buyer_name, "phone": wire.buyer_phone},
-            ),
-            addresses=(
-                {
-                    "source_id": source_id,
-                    "name": wire.name,
-                    "street": wire.street,
-                    "postal_code": wire.postal_code,
-                    "city": wire.city,
-                    "subdivision": wire.subdivision,
-                    "country": wire.country,
-                    "delivery": wire.delivery,
-                },
-            ),
-            parts=(source_id,),
+        return Account.model_validate(
+            {
+                "number": wire.number,
+                "name": wire.name,
+                "active": wire.active,
+                "blocked": wire.blocked,
+                "credit_hold": wire.credit_hold,
+                "tax_id": wire.tax_id,
+                "tax_exempt": wire.tax_exempt,
+                "terms": {"name": wire.terms, "days": wire.terms_days},
+                "price_list": wire.price_list,
+                "currency": wire.currency,
+                "buyers": (_buyer(source_id, wire),),
+                "addresses": (_address(source_id, wire),),
+                "parts": (source_id,),
+            }
         )
+
+
+def _buyer(source_id: str, wire: _Wire) -> dict[str, Any]:
+    return {"source_id": source_id, "email": wire.buyer_email, "name": wire.buyer_name, "phone": wire.buyer_phone}
+
+
+def _address(source_id: str, wire: _Wire) -> dict[str, Any]:
+    return {
+        "source_id": source_id,
+        "name": wire.name,
+        "street": wire.street,
+        "postal_code": wire.postal_code,
+        "city": wire.city,
+        "subdivision": wire.subdivision,
+        "country": wire.country,
+        "delivery": wire.delivery,
+    }
