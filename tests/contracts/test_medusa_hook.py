@@ -140,7 +140,7 @@ def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
         MedusaHook("faulty").post("/admin/x", {})
     assert type(caught.value) is Retry  # nothing was sent
     good, words = MedusaHook("faulty").test_connection()
-    assert (good, "check that the shop runs" in words) == (False, True)
+    assert (good, "check that the system runs" in words) == (False, True)
 
 
 @pytest.mark.parametrize(

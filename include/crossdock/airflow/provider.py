@@ -56,7 +56,6 @@ MEDUSA: dict[str, Any] = {
     },
     "conn-fields": {
         "publishable_key": _text("Publishable key", "Of the sales channel that visitors see."),
-        "sales_channel": _text("Sales channel", "Its id. Empty: the store's default."),
         "timeout": _TIMEOUT,
         "requests_per_second": _PACE,
     },

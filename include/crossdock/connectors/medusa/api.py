@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Protocol
 
@@ -46,11 +45,6 @@ class Accounts:
     def payload(self, record: Account) -> bytes:
         """See mapping.py."""
         return mapping.payload(record)
-
-
-def without_emails(words: str) -> str:
-    """The shop's words, fit for a log."""
-    return re.sub(r"[^\s,;:'\"=()]+@[^\s,;:'\"=()]+", "(e-mail)", words)
 
 
 def chunks(items: Collection[str], size: int) -> Iterator[list[str]]:

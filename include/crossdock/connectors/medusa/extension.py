@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from crossdock.connectors.medusa.api import Accounts, chunks, without_emails
-from crossdock.errors import AnswerLost, Reject
+from crossdock.connectors.medusa.api import Accounts, chunks
+from crossdock.errors import AnswerLost, Reject, without_emails
 from crossdock.ports import Claim, Found, Outcome, Put
 
 

@@ -9,41 +9,24 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any
 
 import msgspec
 import requests
-from airflow.providers.http.hooks.http import HttpHook
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from crossdock.connectors.medusa.api import without_emails
-from crossdock.connectors.pacing import Pacer
-from crossdock.errors import AnswerLost, BadCredentials, CrossdockError, Misconfigured, Reject, Retry
+from crossdock.connectors.hook import HttpSettings, SystemHook, lost
+from crossdock.errors import BadCredentials, CrossdockError, Misconfigured, Reject, without_emails
 
-_PATIENCE = 30.0
-"""Seconds a call waits, in all, for a shop that asks to be called later; then the task is retried."""
 _REFUSED = {400: "invalid", 404: "not_found", 409: "conflict", 413: "too_large", 422: "invalid"}
 
 
-class Settings(BaseModel):
-    """What a connection of type ``medusa`` may say in its extras; any other name is refused.
-
-    ``verify``, ``cert``, ``proxies`` and ``trust_env`` are Airflow's own HTTP settings.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+class Settings(HttpSettings):
+    """What a connection of type ``medusa`` may say in its extras."""
 
     publishable_key: str | None = None
-    sales_channel: str | None = None
-    timeout: float = Field(default=60, gt=0)
-    requests_per_second: float | None = Field(default=None, gt=0)
-    verify: bool | str = True
-    cert: str | None = None
-    proxies: dict[str, str] | None = None
-    trust_env: bool = True
 
 
-class MedusaHook(HttpHook):
+class MedusaHook(SystemHook):
     """Calls to one Medusa as its administrator (login: e-mail, password)."""
 
     conn_name_attr = "medusa_conn_id"
@@ -84,25 +67,13 @@ class MedusaHook(HttpHook):
     @property
     def address(self) -> str:
         """Host, port and path of the shop, for its fingerprint."""
-        self._session  # noqa: B018 - the base class learns the URL when it makes the session
+        self.session  # noqa: B018 - the base class learns the URL when it makes the session
         return self.base_url.split("://", 1)[1].rstrip("/")
 
     @cached_property
     def settings(self) -> Settings:
-        """The connection's extras. Raises Misconfigured, naming what is wrong with which one."""
-        connection = self.get_connection(self.http_conn_id)
-        given = {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
-        try:
-            return Settings.model_validate(given)
-        except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, fault['loc']))}: "
-                + ("unknown setting" if fault["type"] == "extra_forbidden" else fault["msg"])
-                for fault in error.errors(include_input=False)
-            )
-            raise Misconfigured(
-                f"Connection {self.http_conn_id}: {faults}. Known settings: {', '.join(sorted(Settings.model_fields))}."
-            ) from None
+        """See ``Settings``. Raises Misconfigured for anything else."""
+        return self.read_settings(Settings)
 
     def test_connection(self) -> tuple[bool, str]:
         """What the Test button of Airflow's form shows."""
@@ -119,19 +90,12 @@ class MedusaHook(HttpHook):
         return True, f"Logged in to {store}. The ERP extension {self.extension} is there."
 
     @cached_property
-    def _session(self) -> requests.Session:
-        settings = self.settings
-        session = self.get_conn({"Content-Type": "application/json"})
-        session.auth = None  # HttpHook would send the password with every call
-        for name in Settings.model_fields:  # and every extra as a header
-            session.headers.pop(name, None)
-        if settings.publishable_key:
-            session.headers["x-publishable-api-key"] = settings.publishable_key
+    def session(self) -> requests.Session:
+        """With the key of the sales channel that visitors see."""
+        session = super().session
+        if self.settings.publishable_key:
+            session.headers["x-publishable-api-key"] = self.settings.publishable_key
         return session
-
-    @cached_property
-    def _pacer(self) -> Pacer:
-        return Pacer(self.settings.requests_per_second)
 
     def _call(self, verb: str, path: str, *, token: str | None = None, **more: Any) -> dict[str, Any]:
         if path.startswith("/store/") and not self.settings.publishable_key:
@@ -145,8 +109,7 @@ class MedusaHook(HttpHook):
 
     def _login(self) -> str:
         if self._token is None:
-            connection = self.get_connection(self.http_conn_id)
-            credentials = {"email": connection.login or "", "password": connection.password or ""}
+            credentials = {"email": self.connection.login or "", "password": self.connection.password or ""}
             path = "/auth/user/emailpass"
             response = self._send("POST", path, "", writes=False, data=msgspec.json.encode(credentials))
             if response.status_code in (400, 401):
@@ -163,37 +126,8 @@ class MedusaHook(HttpHook):
         return self._token
 
     def _send(self, verb: str, path: str, token: str, *, writes: bool, **more: Any) -> requests.Response:
-        """The answer, whatever its status but 429: that one is waited out, within reason."""
-        session, url, waited = self._session, self.url_from_endpoint(path), 0.0
         headers = {"Authorization": f"Bearer {token}"} if token else None
-        while True:
-            self._pacer.wait()
-            try:
-                response = session.request(
-                    verb, url, timeout=self.settings.timeout, headers=headers, allow_redirects=False, **more
-                )
-            except requests.RequestException as error:
-                _unanswered(error, f"{verb} {path}", writes)
-            if response.status_code != 429:
-                self._pacer.accepted()
-                return response
-            given = response.headers.get("Retry-After", "")
-            after = float(given) if given.isdigit() else None
-            self._pacer.refused(after)
-            waited += 1 if after is None else after
-            if waited > _PATIENCE:
-                raise Retry(f"Medusa wants us to slow down ({verb} {path}).", after=after)
-
-
-def _unanswered(error: requests.RequestException, call: str, writes: bool) -> NoReturn:
-    """No answer came: was the call sent?"""
-    if isinstance(error, requests.exceptions.SSLError):
-        raise Misconfigured("Medusa's certificate is not trusted. Correct the URL, or set the extra verify.") from None
-    never_sent = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
-    what = f"Medusa does not answer ({call}: {type(error).__name__})"
-    if writes and not never_sent:
-        raise AnswerLost(f"{what}; it may have been carried out.") from None
-    raise Retry(f"{what}. If this lasts, check that the shop runs and the URL is right.") from None
+        return self.send(verb, path, f"{verb} {path}", writes=writes, headers=headers, **more)
 
 
 def _answer(response: requests.Response, call: str, writes: bool) -> dict[str, Any]:
@@ -215,10 +149,9 @@ def _answer(response: requests.Response, call: str, writes: bool) -> dict[str, A
             answer = response.json()
     if isinstance(answer, dict):
         return answer
-    fault = f"Medusa answers {status}" if status >= 500 else "Medusa's answer is no JSON object"
-    if writes:
-        raise AnswerLost(f"{fault} ({call}); it may have been carried out.")
-    raise Retry(f"{fault} ({call}).")
+    lost(
+        f"Medusa answers {status} ({call})" if status >= 500 else f"Medusa's answer is no JSON object ({call})", writes
+    )
 
 
 def _message(response: requests.Response) -> str:
@@ -227,4 +160,4 @@ def _message(response: requests.Response) -> str:
         words = str(response.json()["message"])
     except (ValueError, KeyError, TypeError):
         return "no reason given."
-    return without_emails(words)[:300]
+    return without_emails(words)

@@ -100,8 +100,11 @@ class Customers:
             yield from self._pages(["code", "in", numbers[start : start + PAGE]])
 
     def parts(self) -> Iterator[Sequence[str]]:
-        """``party:7``, ``address:8``, ``contact:9``, ``identifier:10``: what is active, and all parties."""
-        yield from self._ids("party.party", "party", [self._members, _ALL])
+        """``party:7=C0001``, ``address:8``, ``contact:9``, ``identifier:10``: what is active, and all parties.
+
+        A party's part holds its number: an account that is renumbered misses the old one.
+        """
+        yield from self._numbers()
         for model, kind in (
             ("party.address", "address"),
             ("party.contact_mechanism", "contact"),
@@ -158,14 +161,18 @@ class Customers:
                 raise Stop(f"Tryton's parties after id {last} cannot be read: {PAGE} rows, none of them JSON.")
             last = ahead
 
-    def _ids(self, model: str, kind: str, domain: list[Any]) -> Iterator[Sequence[str]]:
-        last, found = 0, [0]
+    def _numbers(self) -> Iterator[Sequence[str]]:
+        found: list[dict[str, Any]] = [{"id": 0}]
         while found:
-            found = self._rpc.call(f"model.{model}.search", [*domain, ["id", ">", last]], 0, IDS, [["id", "ASC"]])
+            domain = [self._members, _ALL, ["id", ">", found[-1]["id"]]]
+            found = self._rpc.call("model.party.party.search_read", domain, 0, IDS, [["id", "ASC"]], ["code"])
+            yield [f"party:{party['id']}={party['code'] or ''}" for party in found]
+
+    def _ids(self, model: str, kind: str, domain: list[Any]) -> Iterator[Sequence[str]]:
+        found: list[int] = [0]
+        while found:
+            found = self._rpc.call(f"model.{model}.search", [*domain, ["id", ">", found[-1]]], 0, IDS, [["id", "ASC"]])
             yield [f"{kind}:{one}" for one in found]
-            last = found[-1] if len(found) == IDS else 0
-            if not last:
-                return
 
 
 def _row(raw: msgspec.Raw) -> Row:

@@ -7,34 +7,24 @@ was seen on 8.0.12. A failure of the application itself comes with status 200 an
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any, NoReturn
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import msgspec
 import requests
-from airflow.providers.http.hooks.http import HttpHook
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from crossdock.connectors.pacing import Pacer
+from crossdock.connectors.hook import HttpSettings, SystemHook, lost
 from crossdock.connectors.tryton import values
-from crossdock.errors import AnswerLost, BadCredentials, CrossdockError, Misconfigured, Reject, Retry
-
-_PATIENCE = 30.0
-"""Seconds a call waits, in all, for a system that asks to be called later; then the task is retried."""
+from crossdock.errors import BadCredentials, CrossdockError, Misconfigured, Reject, Retry, without_emails
 
 
-class Settings(BaseModel):
-    """What a connection of type ``tryton`` may say in its extras; any other name is refused.
-
-    ``verify``, ``cert``, ``proxies`` and ``trust_env`` are Airflow's own HTTP settings.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+class Settings(HttpSettings):
+    """What a connection of type ``tryton`` may say in its extras."""
 
     bearer: str | None = None
     company: int | None = Field(default=None, ge=1)
@@ -42,12 +32,6 @@ class Settings(BaseModel):
     blocked_category: str = "Blocked"
     credit_hold_category: str = "Credit hold"
     tax_exempt_rule: str = "Tax exempt"
-    timeout: float = Field(default=60, gt=0)
-    requests_per_second: float | None = Field(default=None, gt=0)
-    verify: bool | str = True
-    cert: str | None = None
-    proxies: dict[str, str] | None = None
-    trust_env: bool = True
 
 
 class _Answer(msgspec.Struct):
@@ -55,13 +39,14 @@ class _Answer(msgspec.Struct):
     error: Any = None
 
 
-class TrytonHook(HttpHook):
+class TrytonHook(SystemHook):
     """Calls to one Tryton database as one user. Host: the URL, schema: the database."""
 
     conn_name_attr = "tryton_conn_id"
     default_conn_name = "tryton_default"
     conn_type = "tryton"
     hook_name = "Tryton"
+    headers: ClassVar[dict[str, str]] = {**SystemHook.headers, "Accept-Encoding": "gzip"}
 
     def __init__(self, tryton_conn_id: str = default_conn_name) -> None:
         super().__init__(http_conn_id=tryton_conn_id)
@@ -158,42 +143,18 @@ class TrytonHook(HttpHook):
 
     @cached_property
     def settings(self) -> Settings:
-        """The connection's extras. Raises Misconfigured, naming what is wrong with which one."""
-        connection = self.get_connection(self.http_conn_id)
-        given = {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
-        try:
-            return Settings.model_validate(given)
-        except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, fault['loc']))}: "
-                + ("unknown setting" if fault["type"] == "extra_forbidden" else fault["msg"])
-                for fault in error.errors(include_input=False)
-            )
-            raise Misconfigured(
-                f"Connection {self.http_conn_id}: {faults}. Known settings: {', '.join(sorted(Settings.model_fields))}."
-            ) from None
+        """See ``Settings``. Raises Misconfigured for anything else."""
+        return self.read_settings(Settings)
 
     @property
     def _database(self) -> str:
-        connection = self.get_connection(self.http_conn_id)
+        connection = self.connection
         if not connection.schema or "://" not in (connection.host or ""):
             raise Misconfigured(
                 f"Connection {self.http_conn_id} needs the URL as its host (https://erp.example.com) and the name of "
                 "the database."
             )
         return str(connection.schema)
-
-    @cached_property
-    def _session(self) -> requests.Session:
-        session = self.get_conn({"Content-Type": "application/json", "Accept-Encoding": "gzip"})
-        session.auth = None  # HttpHook would send the password with every call
-        for name in Settings.model_fields:  # and every extra as a header
-            session.headers.pop(name, None)
-        return session
-
-    @cached_property
-    def _pacer(self) -> Pacer:
-        return Pacer(self.settings.requests_per_second)
 
     def _call(self, method: str, params: Sequence[Any], *, writes: bool) -> bytes:
         for last in (False, True):
@@ -206,7 +167,7 @@ class TrytonHook(HttpHook):
         raise AssertionError
 
     def _login(self) -> None:
-        connection = self.get_connection(self.http_conn_id)
+        connection = self.connection
         login = connection.login or ""
         response = self._post(
             self._database, "common.db.login", (login, {"password": connection.password or ""}, "en"), writes=False
@@ -240,24 +201,10 @@ class TrytonHook(HttpHook):
         return self._send("POST", path, method, writes=writes, data=body, headers=headers)
 
     def _send(self, verb: str, path: str, call: str, *, writes: bool, **more: Any) -> requests.Response:
-        """The answer, whatever its status but 429: that one is waited out, within reason."""
-        session, url, waited = self._session, self.url_from_endpoint(path), 0.0
-        while True:
-            self._pacer.wait()
-            try:
-                response = session.request(verb, url, timeout=self.settings.timeout, allow_redirects=False, **more)
-            except requests.RequestException as error:
-                _unanswered(error, call, writes)
-            if "Date" in response.headers:
-                self._clock = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
-            if response.status_code != 429:
-                self._pacer.accepted()
-                return response
-            after = _seconds(response.headers.get("Retry-After"))
-            self._pacer.refused(after)
-            waited += after or 1
-            if after is None or waited > _PATIENCE:
-                raise Retry(f"Tryton wants us to slow down ({call}). It counts failed logins as well.", after=after)
+        response = self.send(verb, path, call, writes=writes, **more)
+        if "Date" in response.headers:
+            self._clock = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+        return response
 
 
 def _result(response: requests.Response, method: str, writes: bool) -> bytes:
@@ -266,7 +213,7 @@ def _result(response: requests.Response, method: str, writes: bool) -> bytes:
     try:
         answer = msgspec.json.decode(content, type=_Answer)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        _lost(f"Tryton's answer is not JSON-RPC ({method})", writes)
+        lost(f"Tryton's answer is not JSON-RPC ({method})", writes)
     if answer.error is None:
         return bytes(answer.result)
     kind, details = _fault(answer.error)
@@ -287,26 +234,12 @@ def _content(response: requests.Response, call: str, writes: bool) -> bytes:
     if status == 200:
         return response.content
     if status >= 500 or status == 408:
-        _lost(f"Tryton answers {status} ({call})", writes)
+        lost(f"Tryton answers {status} ({call})", writes)
     if status == 401:
         raise BadCredentials(f"Tryton refuses the session it has just given us ({call}).")
     if status == 404:
         raise Misconfigured("Tryton has no such database, or the URL is not Tryton's. Check the connection.")
     raise Misconfigured(f"Tryton answers {status} ({call}). Check the connection's URL, and the rights of its user.")
-
-
-def _unanswered(error: requests.RequestException, call: str, writes: bool) -> NoReturn:
-    """No answer came: was the call sent?"""
-    if isinstance(error, requests.exceptions.SSLError):
-        raise Misconfigured("Tryton's certificate is not trusted. Correct the URL, or set the extra verify.") from None
-    never_sent = isinstance(error, requests.ConnectTimeout) or "NewConnectionError" in repr(error)
-    _lost(f"Tryton does not answer ({call}: {type(error).__name__})", writes and not never_sent)
-
-
-def _lost(what: str, writes: bool) -> NoReturn:
-    if writes:
-        raise AnswerLost(f"{what}; the change may have been made.") from None
-    raise Retry(f"{what}. If this lasts, check that the ERP runs and the URL is right.") from None
 
 
 def _fault(error: Any) -> tuple[str, str]:
@@ -316,11 +249,7 @@ def _fault(error: Any) -> tuple[str, str]:
     if isinstance(details, list):  # UserError: message, description; UserWarning: name, message, description
         words = details[kind == "UserWarning" :]
         details = " ".join(str(word) for word in words[:2] if word)
-    return kind, re.sub(r"[^\s,;:'\"]+@[^\s,;:'\"]+", "(e-mail)", str(details))[:300]
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    return float(retry_after) if retry_after and retry_after.isdigit() else None
+    return kind, without_emails(str(details))
 
 
 def _base64(value: Any) -> str:

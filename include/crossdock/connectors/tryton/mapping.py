@@ -145,7 +145,11 @@ def _are_rows(values: list[Any]) -> bool:
 
 
 def to_account(raw: bytes, names: Names) -> Account:
-    """The canonical account. Raises Reject, with the place in Tryton where it can be put right."""
+    """The canonical account. Raises Reject, with the place in Tryton where it can be put right.
+
+    Access is taken away whatever else is wrong: an archived or blocked party whose details cannot be
+    read is an account without any.
+    """
     try:
         party = _ROW.decode(raw)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -154,6 +158,18 @@ def to_account(raw: bytes, names: Names) -> Account:
             f"The row is not what Tryton sends for a party: {error}.",
             "Replay it; if it stays so, something between Tryton and Crossdock spoils its answers.",
         ) from None
+    blocked = names.blocked in {category.name for category in party.categories}
+    try:
+        return _account(party, names, blocked)
+    except Reject:
+        if party.code and (blocked or not party.active):
+            return Account(
+                number=party.code, name=party.code, active=party.active, blocked=blocked, parts=_parts(party)
+            )
+        raise
+
+
+def _account(party: _Party, names: Names, blocked: bool) -> Account:
     account = f"account {party.code or f'of party {party.id}'}"
     categories = {category.name for category in party.categories}
     return _build(
@@ -162,7 +178,7 @@ def to_account(raw: bytes, names: Names) -> Account:
         number=party.code,
         name=party.name,
         active=party.active,
-        blocked=names.blocked in categories,
+        blocked=blocked,
         credit_hold=names.credit_hold in categories,
         tax_id=party.tax_identifier.code if party.tax_identifier else None,
         tax_exempt=bool(party.customer_tax_rule and party.customer_tax_rule.name == names.tax_exempt),
@@ -237,7 +253,7 @@ def _address(place: _Place, account: str) -> Address:
 
 
 def _parts(party: _Party) -> tuple[str, ...]:
-    parts = [f"party:{party.id}"]
+    parts = [f"party:{party.id}={party.code or ''}"]
     parts += [f"address:{place.id}" for place in party.addresses]
     parts += [f"contact:{contact.id}" for contact in party.contact_mechanisms]
     parts += [f"identifier:{part.id}" for part in party.identifiers]

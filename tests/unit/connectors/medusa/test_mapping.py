@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from crossdock.connectors.medusa import mapping
-from crossdock.connectors.medusa.api import chunks, without_emails
+from crossdock.connectors.medusa.api import chunks
 from crossdock.domain.customer import Account, Address, Buyer, Terms
+from crossdock.errors import without_emails
 
 
 def told(**fields: Any) -> dict[str, Any]:

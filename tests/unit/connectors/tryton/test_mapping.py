@@ -40,7 +40,7 @@ def test_an_account_is_put_together_from_all_that_belongs_to_it() -> None:
         ("Invalidenstraße 1", "Berlin", "DE", True, False),
         ("Hohe Straße 11, Dock 1", "Köln", "DE", False, True),
     ]
-    assert {"party:5", "address:5", "contact:1", "identifier:2"} < set(ours.parts)
+    assert {"party:5=C0001", "address:5", "contact:1", "identifier:2"} < set(ours.parts)
 
 
 def test_buyers_are_the_persons_among_the_contacts() -> None:
@@ -62,6 +62,13 @@ def test_marks_of_the_merchant() -> None:
     assert account("held_customer").credit_hold and account("held_customer").may_log_in
     assert account("archived_customer").gone
     assert account("exempt_customer").tax_exempt
+
+
+@pytest.mark.parametrize(("name", "gone"), [("archived_customer", True), ("blocked_customer", False)])
+def test_access_is_taken_away_whatever_else_is_wrong(name: str, gone: bool) -> None:
+    contact = {"id": 9, "type": "email", "value": "no mail", "name": "", "invoice": 0, "delivery": 0}
+    ours = account(name, **{"name": "<b>Bad</b>", "contact_mechanisms.": [contact]})
+    assert (ours.gone, ours.may_log_in, ours.buyers, ours.name) == (gone, False, (), ours.number)
 
 
 def test_a_party_with_nothing_but_a_name() -> None:
