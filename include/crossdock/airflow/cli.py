@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,6 +19,8 @@ SIDES = ("erp", "storefront")
 def main(arguments: list[str] | None = None) -> int:
     """Run one command. 0: done. 1: something is wrong, and the text says what to do."""
     options = _parser().parse_args(arguments)
+    # outside a task, Airflow looks connections up in its database only for its own servers
+    os.environ.setdefault("_AIRFLOW_PROCESS_CONTEXT", "server")
     try:
         return int(options.run(options) or 0)
     except CrossdockError as error:

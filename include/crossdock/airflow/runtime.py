@@ -10,11 +10,12 @@ from typing import Any
 
 from airflow.providers.postgres.hooks.postgres import PostgresHook
 from airflow.sdk import BaseHook, get_current_context
+from airflow.sdk.exceptions import AirflowNotFoundException
 from psycopg import Connection, OperationalError
 
 from crossdock.airflow.pairs import Pair
 from crossdock.connectors import connector, port
-from crossdock.errors import Retry
+from crossdock.errors import Misconfigured, Retry
 from crossdock.quality.gate import ExpectationsGate
 from crossdock.store.postgres import PostgresStore
 from crossdock.sync.flow import Flow, Side
@@ -27,6 +28,7 @@ STORE = "crossdock_db"
 @contextmanager
 def open_store() -> Iterator[Connection[Any]]:
     """A connection to the store, through Airflow's connection ``crossdock_db``. Raises Retry when it is away."""
+    _known(STORE)
     try:
         connection: Any = PostgresHook(STORE).get_conn()
     except OperationalError as error:
@@ -40,7 +42,16 @@ def open_store() -> Iterator[Connection[Any]]:
 def system(side: str, pair: Pair) -> Any:
     """The connector behind ``crossdock_erp`` or ``crossdock_storefront`` of this pair."""
     conn_id = pair.suffixed(f"crossdock_{side}")
-    return connector(BaseHook.get_connection(conn_id).conn_type or "", conn_id)
+    return connector(_known(conn_id).conn_type or "", conn_id)
+
+
+def _known(conn_id: str) -> Any:
+    try:
+        return BaseHook.get_connection(conn_id)
+    except AirflowNotFoundException:
+        raise Misconfigured(
+            f"There is no connection {conn_id}. Create it in Admin > Connections; docs/operating.md says how."
+        ) from None
 
 
 def fingerprint(side: Side, pair: Pair) -> str:
