@@ -11,7 +11,7 @@ from sandbox.service import SandboxError
 
 _FULL = "The disk is full: free some space, then run the same command again."
 _COMMANDS = {
-    "install": lambda: demo.packages(Progress()),
+    "install": demo.make_for_tests,
     "up": lambda: demo.up(Progress()),
     "demo": demo.demo,
     "stop": demo.stop,

@@ -14,9 +14,9 @@ from typing import Any
 
 from sandbox import buyers, erp, install, shop, supervisor
 from sandbox.place import CACHE, PORTS, ROOT, RUN, STOREFRONT
-from sandbox.postgres import STAND_IN
+from sandbox.postgres import STAND_IN, Cluster
 from sandbox.secret import write_private
-from sandbox.service import SandboxError, Service
+from sandbox.service import SandboxError, Service, free_port
 from sandbox.supervisor import DEMO
 
 FACTS = RUN.parent / "demo.json"
@@ -51,15 +51,36 @@ class Progress:
             self.say(what)
 
 
-def packages(progress: Progress) -> None:
-    """Everything that comes from a registry, three at a time."""
+def make(progress: Progress, cluster: Cluster) -> None:
+    """Packages and templates, three at a time; the shop's is made in this cluster, which is started for it."""
     install.check_machine()
+    progress.say("Installing what is missing and building what is not built yet")
+
+    def environment() -> None:
+        progress.done("Airflow, PostgreSQL and Crossdock are installed", install.environment)
+        progress.done("PostgreSQL runs", cluster.start)
+
+    def the_shop() -> None:
+        progress.done("The shop (Medusa) is installed", shop.install)
+        started.result()
+        progress.done("The shop's database is built", lambda: shop.template(cluster))
+
+    def the_erp() -> None:
+        progress.done("The ERP (Tryton) is installed", erp.install)
+        progress.done("The ERP's merchant is built", erp.template)
+
     with ThreadPoolExecutor(3) as pool:
-        _all(
-            pool.submit(progress.done, "Airflow, PostgreSQL and Crossdock are installed", install.environment),
-            pool.submit(progress.done, "The shop (Medusa) is installed", shop.install),
-            pool.submit(progress.done, "The ERP (Tryton) is installed", erp.install),
-        )
+        started = pool.submit(environment)
+        _all(started, pool.submit(the_shop), pool.submit(the_erp))
+
+
+def make_for_tests() -> None:
+    """All that the tests take as given, without touching a demo that runs."""
+    cluster = Cluster(CACHE / "postgres", free_port(), "build-only", durable=False)
+    try:
+        make(Progress(), cluster)
+    finally:
+        cluster.remove()
 
 
 def up(progress: Progress) -> None:
@@ -73,7 +94,10 @@ def up(progress: Progress) -> None:
         else:
             supervisor.halt(DEMO)
             install.check_ports(PORTS)
-            _prepare(progress)
+            make(progress, DEMO.cluster)
+            if DEMO.prepare():
+                progress.say("ERP, shop or ports are not what they were: this sandbox begins anew")
+            progress.say("The databases are ready")
     with progress.part("start"):
         if not running:
             progress.say("Starting mailbox, ERP, shop and Airflow")
@@ -138,32 +162,6 @@ def alone() -> Iterator[None]:
         except BlockingIOError:
             raise SandboxError("Another make is at work in this checkout: wait for its end.") from None
         yield
-
-
-def _prepare(progress: Progress) -> None:
-    """Packages and databases. ERP, shop and the rest do not wait for one another longer than they must."""
-    install.check_machine()
-    progress.say("Installing what is missing and building what is not built yet")
-
-    def environment() -> None:
-        progress.done("Airflow, PostgreSQL and Crossdock are installed", install.environment)
-        progress.done("PostgreSQL runs", DEMO.cluster.start)
-
-    def the_shop() -> None:
-        progress.done("The shop (Medusa) is installed", shop.install)
-        cluster.result()
-        progress.done("The shop's database is built", lambda: shop.template(DEMO.cluster))
-
-    def the_erp() -> None:
-        progress.done("The ERP (Tryton) is installed", erp.install)
-        progress.done("The ERP's merchant is built", erp.template)
-
-    with ThreadPoolExecutor(3) as pool:
-        cluster = pool.submit(environment)
-        _all(cluster, pool.submit(the_shop), pool.submit(the_erp))
-    if DEMO.prepare():
-        progress.say("ERP, shop or ports are not what they were: this sandbox begins anew")
-    progress.say("The databases are ready")
 
 
 def _all(*parts: Future[None]) -> None:
