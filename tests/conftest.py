@@ -14,7 +14,7 @@ from sandbox.place import ROOT
 from sandbox.postgres import Cluster
 from sandbox.service import command_line, free_port
 
-pytest_plugins = ["tests.shop_fixtures"]
+pytest_plugins = ["tests.erp_fixtures", "tests.shop_fixtures"]
 
 _SESSIONS = ROOT / ".run" / "test"
 
@@ -26,7 +26,7 @@ def session() -> Iterator[Path]:
         if not command_line(int(left.name)):
             for fleet in ("stack", "airflow", "shop"):
                 Fleet(left / fleet).sweep()
-            for data in (left / "stack" / "postgres", left / "pg"):
+            for data in (left / "stack" / "postgres", left / "pg", left / "faults"):
                 Cluster(data, 0, "").remove()
             shutil.rmtree(left)
     folder = _SESSIONS / str(os.getpid())
