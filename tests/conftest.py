@@ -14,7 +14,7 @@ from sandbox.place import ROOT
 from sandbox.postgres import Cluster
 from sandbox.service import command_line, free_port
 
-pytest_plugins = ["tests.erp_fixtures", "tests.shop_fixtures"]
+pytest_plugins = ["tests.erp_fixtures", "tests.shop_fixtures", "tests.skips"]
 
 _SESSIONS = ROOT / ".run" / "test"
 
