@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from sandbox.merchant import PLANTED
 from sandbox.place import ROOT
 
 
@@ -41,3 +42,9 @@ def test_every_secret_comes_from_the_env_file_and_has_no_default() -> None:
 def test_the_image_holds_what_the_lock_was_tested_with() -> None:
     [image] = re.findall(r"^FROM apache/airflow:([\d.]+)-python3\.1[123]$", (ROOT / "Dockerfile").read_text(), re.M)
     assert f"apache-airflow=={image} " in (ROOT / "requirements.lock").read_text()
+
+
+def test_the_readme_names_the_records_that_are_bad_on_purpose() -> None:
+    readme = (ROOT / "README.md").read_text()
+    for account, what in PLANTED.items():
+        assert f"| {account} | {what} |" in readme
