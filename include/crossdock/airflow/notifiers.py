@@ -1,7 +1,8 @@
 """Alerts: by mail and by webhook, where the connections for them exist.
 
 ``crossdock_smtp`` (type ``smtp``, extra ``{"to": "ops@example.com", "from_email": ...}``) and
-``crossdock_webhook`` (type ``http``, host: the whole URL). A deployment with neither is silent but for Airflow's own log.
+``crossdock_webhook`` (type ``http``, host: the whole URL). A deployment with neither is silent but for
+Airflow's own log.
 """
 
 from __future__ import annotations
