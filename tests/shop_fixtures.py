@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -44,6 +45,7 @@ class Shop:
     server: Service
     mailbox: Mailbox
     given: sandbox_shop.Secrets
+    fleet: Fleet
     session: requests.Session = field(default_factory=requests.Session)
 
     def call(self, method: str, path: str, body: Any = None, token: str | None = None) -> Any:
@@ -102,6 +104,17 @@ class Shop:
     def sql(self, statement: str) -> list[str]:
         return self.postgres.sql(statement, DATABASE)
 
+    def kill(self) -> None:
+        """As a power cut would (the database lives on)."""
+        assert self.server.process
+        os.killpg(self.server.process.pid, signal.SIGKILL)
+
+    def restart(self) -> None:
+        """After ``kill``."""
+        self.server.stop()
+        self.server.start().wait()
+        self.fleet.start([])  # the record of what runs names the new process
+
 
 @pytest.fixture(scope="session")
 def shop(pg: Cluster, session: Path) -> Iterator[Shop]:
@@ -117,7 +130,7 @@ def shop(pg: Cluster, session: Path) -> Iterator[Shop]:
     try:
         fleet.start([mailbox.service(), server])
         fleet.wait()
-        shop = Shop(pg, f"http://{HOST}:{port}", server, mailbox, given)
+        shop = Shop(pg, f"http://{HOST}:{port}", server, mailbox, given, fleet)
         os.environ[f"AIRFLOW_CONN_{CONNECTION.upper()}"] = json.dumps(
             {
                 "conn_type": "medusa",

@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 import pytest
 from pydantic import ValidationError
-from tests.contracts.conftest import CONNECTION, RunningErp
+from tests.erp_fixtures import CONNECTION, RunningErp
 from tests.fakes import MemorySource
 
 from crossdock.connectors.tryton.adapter import Tryton

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.contracts.conftest import CONNECTION, RunningErp
+from tests.erp_fixtures import CONNECTION, RunningErp
 
 from crossdock.connectors.tryton.adapter import Customers, Tryton
 from crossdock.connectors.tryton.hook import TrytonHook
