@@ -11,6 +11,7 @@ from crossdock.errors import Stop, WritesOff
 from crossdock.ports import Outcome, Put
 from crossdock.store.stage import StageTables
 from crossdock.store.statements import NONE
+from crossdock.sync.flow import Flow
 from crossdock.sync.run import Decided, Refusal, Run
 
 
@@ -24,6 +25,7 @@ class Outbox(StageTables):
             SELECT key, op, target_id, payload, canon_hash
             FROM outbox o
             WHERE (pair, flow, status) = (%(pair)s, %(flow)s, 'pending')
+              AND sent_at IS NOT NULL
               AND EXISTS (SELECT FROM run r WHERE r.id = o.run_id AND r.scope = %(scope)s)
             ORDER BY key
             """,
@@ -61,18 +63,21 @@ class Outbox(StageTables):
                 keys=list(done),
                 ids=list(done.values()),
             )
+            # a run that broke off in transform had written a part: the watermark stayed, its window is read again
             self._run(
                 run,
                 """
                 WITH superseded AS (
                     UPDATE outbox o
                     SET status = 'superseded'
-                    WHERE (pair, flow, status) = (%(pair)s, %(flow)s, 'pending')
-                      AND EXISTS (SELECT FROM run r WHERE r.id = o.run_id AND r.scope = %(scope)s)
-                    RETURNING key
+                    FROM run r
+                    WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'pending')
+                      AND r.id = o.run_id
+                      AND r.scope = %(scope)s
+                    RETURNING o.key, r.step
                 )
                 INSERT INTO parked (pair, flow, key, needs, run_id)
-                SELECT %(pair)s, %(flow)s, key, '{{}}', 0 FROM superseded
+                SELECT %(pair)s, %(flow)s, key, '{{}}', 0 FROM superseded WHERE step <> 'validated'
                 ON CONFLICT DO NOTHING
                 """,
             )
@@ -86,6 +91,7 @@ class Outbox(StageTables):
 
     def decide(self, run: Run) -> None:
         with self._db.transaction():
+            self._run(run, "DELETE FROM outbox WHERE run_id = %(id)s")
             self._run(
                 run,
                 """
@@ -138,34 +144,46 @@ class Outbox(StageTables):
                 self._set_down(run)
 
     def _hold(self, run: Run) -> None:
-        """The brake. First loads and forced records are exempt."""
+        """The brake: it counts what is a loss now and was none before. First loads and forced records are exempt."""
+        if run.request.force or not run.flow.losses:
+            return
         live = int(
             self._one(
                 run,
                 """
                 SELECT count(*)
                 FROM ledger
-                WHERE (pair, flow) = (%(pair)s, %(flow)s) AND NOT removed AND target_id IS NOT NULL
+                WHERE (pair, flow) = (%(pair)s, %(flow)s) AND NOT removed AND NOT lost AND target_id IS NOT NULL
                 """,
             )
         )
-        if not live or run.request.force or not run.flow.losses:
-            return
-        lost = [sql.SQL("coalesce({}, false)").format(sql.Identifier(name)) for name in run.flow.losses]
-        loses = {"loses": sql.SQL(" OR ").join(lost)}
         losses = int(
-            self._one(run, "SELECT count(*) FROM {wide} WHERE action IN ('update', 'remove') AND ({loses})", loses)
+            self._one(
+                run,
+                """
+                SELECT count(*)
+                FROM {wide} w
+                JOIN ledger l ON (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = w.key
+                WHERE w.action IN ('update', 'remove') AND {lost} AND NOT l.lost
+                """,
+                _lost(run.flow),
+            )
         )
         brake = run.flow.brake
         if losses > max(brake.at_least, brake.share * live):
             self._run(
                 run,
                 """
-                UPDATE {wide}
+                UPDATE {wide} w
                 SET action = 'hold', reason = %(reason)s
-                WHERE action IN ('update', 'remove') AND ({loses})
+                FROM ledger l
+                WHERE (l.pair, l.flow) = (%(pair)s, %(flow)s)
+                  AND l.key = w.key
+                  AND w.action IN ('update', 'remove')
+                  AND {lost}
+                  AND NOT l.lost
                 """,
-                loses,
+                _lost(run.flow),
                 reason=f"one of {losses} losses in one run, of {live} records: more than usual",
             )
 
@@ -213,22 +231,25 @@ class Outbox(StageTables):
             yield [Decided(*row) for row in page]
 
     def to_outbox(self, run: Run, payloads: Sequence[tuple[str, bytes]]) -> None:
-        self._run(
-            run,
-            """
-            INSERT INTO outbox (
-                run_id, pair, flow, key, op, source_id, target_id, raw_hash, canon_hash, parts, payload, status
+        with self._db.transaction():
+            self._run(
+                run,
+                """
+                INSERT INTO outbox (
+                    run_id, pair, flow, key, op, source_id, target_id, raw_hash, canon_hash, parts, lost, payload,
+                    status
+                )
+                SELECT %(id)s, %(pair)s, %(flow)s, w.key, w.action, w.source_id, w.target_id, w.raw_hash,
+                       w.canon_hash, w.parts, {lost}, p.payload, %(status)s
+                FROM unnest(%(keys)s::text[], %(payloads)s::text[]) AS p (key, payload)
+                JOIN {wide} w ON w.key = p.key
+                """,
+                _lost(run.flow),
+                keys=[key for key, _ in payloads],
+                payloads=[payload.decode() for _, payload in payloads],
+                status="planned" if run.mode == "plan" else "pending",
             )
-            SELECT %(id)s, %(pair)s, %(flow)s, w.key, w.action, w.source_id, w.target_id, w.raw_hash,
-                   w.canon_hash, w.parts, p.payload, %(status)s
-            FROM unnest(%(keys)s::text[], %(payloads)s::text[]) AS p (key, payload)
-            JOIN {wide} w ON w.key = p.key
-            ON CONFLICT (run_id, key) DO NOTHING
-            """,
-            keys=[key for key, _ in payloads],
-            payloads=[payload.decode() for _, payload in payloads],
-            status="planned" if run.mode == "plan" else "pending",
-        )
+            self._renew(run)
 
     def count_decisions(self, run: Run) -> None:
         books = run.books
@@ -286,10 +307,11 @@ class Outbox(StageTables):
                 run,
                 """
                 INSERT INTO outbox (
-                    run_id, pair, flow, key, op, source_id, target_id, raw_hash, canon_hash, parts, payload, status
+                    run_id, pair, flow, key, op, source_id, target_id, raw_hash, canon_hash, parts, lost, payload,
+                    status
                 )
                 SELECT %(id)s, p.pair, p.flow, p.key, p.op, p.source_id, p.target_id, p.raw_hash, p.canon_hash,
-                       p.parts, p.payload,
+                       p.parts, p.lost, p.payload,
                        CASE WHEN l.synced_at > r.started_at
                               OR EXISTS (SELECT FROM {narrow} n WHERE n.key = p.key AND n.raw_hash <> p.raw_hash)
                               OR (p.raw_hash <> %(none)s AND NOT EXISTS (SELECT FROM {narrow} n WHERE n.key = p.key))
@@ -370,11 +392,7 @@ class Outbox(StageTables):
                 notes=[outcome.note for outcome in done],
             )
             self._refuse(run, outcomes)
-            if not self._renew(run):
-                raise Stop(
-                    f"{run}: another run took this flow over. Nothing needs to be done: "
-                    "it goes on from what was confirmed."
-                )
+            self._renew(run)
 
     def _refuse(self, run: Run, outcomes: Sequence[Outcome]) -> None:
         refused = {outcome.key: outcome.refused for outcome in outcomes if outcome.refused is not None}
@@ -414,15 +432,16 @@ class Outbox(StageTables):
             ON (l.pair, l.flow, l.key) = (o.pair, o.flow, o.key) AND l.flow = %(flow)s
             WHEN MATCHED THEN UPDATE
                 SET source_id = o.source_id, target_id = o.target_id, raw_hash = o.raw_hash,
-                    canon_hash = o.canon_hash, parts = o.parts, removed = o.op = 'remove',
+                    canon_hash = o.canon_hash, parts = o.parts, removed = o.op = 'remove', lost = o.lost,
                     run_id = o.run_id, synced_at = o.done_at
             WHEN NOT MATCHED THEN
                 INSERT (
-                    pair, flow, key, source_id, target_id, raw_hash, canon_hash, parts, removed, run_id, synced_at
+                    pair, flow, key, source_id, target_id, raw_hash, canon_hash, parts, removed, lost, run_id,
+                    synced_at
                 )
                 VALUES (
                     o.pair, o.flow, o.key, o.source_id, o.target_id, o.raw_hash, o.canon_hash, o.parts,
-                    o.op = 'remove', o.run_id, o.done_at
+                    o.op = 'remove', o.lost, o.run_id, o.done_at
                 )
             """,
         )
@@ -532,3 +551,9 @@ class Outbox(StageTables):
               )
             """,
         )
+
+
+def _lost(flow: Flow) -> dict[str, sql.Composable]:
+    """The condition under which a staged row ``w`` takes something away from a shopper."""
+    columns = (sql.SQL("coalesce(w.{}, false)").format(sql.Identifier(name)) for name in flow.losses)
+    return {"lost": sql.SQL("({})").format(sql.SQL(" OR ").join((sql.SQL("false"), *columns)))}

@@ -123,9 +123,13 @@ class Runs(Statements):
             )
         )
 
-    def _renew(self, run: Run) -> bool:
+    def _renew(self, run: Run) -> None:
+        """A sign of life. Stop if another run holds the lease."""
         renewal: LiteralString = "UPDATE lease SET expires_at = now() + %(lease)s WHERE run_id = %(id)s"
-        return self._run(run, renewal, lease=LEASE).rowcount == 1
+        if not self._run(run, renewal, lease=LEASE).rowcount:
+            raise Stop(
+                f"{run}: another run took this flow over. Nothing needs to be done: it goes on from what was confirmed."
+            )
 
     def save(self, run: Run, step: Step) -> None:
         run.step = step

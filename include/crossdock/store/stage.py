@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import timedelta
 from itertools import chain
 from time import monotonic
 from typing import Literal
 
 from psycopg import sql
 
-from crossdock.errors import Stop
 from crossdock.ports import Row
 from crossdock.store.quarantine import Quarantine
 from crossdock.store.runs import Runs
@@ -26,6 +26,8 @@ _TAIL = struct.Struct("!i16siqiii?").pack
 _MAX_KEY = 200
 _RENEW = 60
 """Seconds of reading that go into one COPY; then the lease is renewed."""
+_PATIENCE = timedelta(days=1)
+"""A quarantined record of which nothing is heard for so long is asked for."""
 _COLUMNS = {
     "key": "text",
     "source_id": "text",
@@ -120,8 +122,7 @@ class StageTables(Runs, Quarantine):
                     if monotonic() - began > _RENEW:
                         break
                 copy.write(_COPY_END)
-            if not self._renew(run):
-                raise Stop(f"{run}: another run took this flow over while this one was reading. Nothing was written.")
+            self._renew(run)
 
     def stage_parts(self, run: Run, parts: Iterable[Sequence[str]]) -> None:
         statement = self._statement(run, "COPY {part} FROM STDIN (FORMAT binary)")
@@ -150,41 +151,73 @@ class StageTables(Runs, Quarantine):
                 force=run.request.force,
             )
             if run.until is None:
-                return {plain(key)[:_MAX_KEY] for key in run.request.keys}
-            return self._column(
-                run,
-                """
-                SELECT key FROM parked WHERE (pair, flow) = (%(pair)s, %(flow)s)
-                UNION
-                SELECT key FROM held WHERE (pair, flow) = (%(pair)s, %(flow)s)
-                UNION
-                SELECT key FROM quarantine
-                WHERE (pair, flow) = (%(pair)s, %(flow)s)
-                  AND resolved_at IS NULL
-                  AND (replay OR code = 'duplicate_key')
-                UNION
-                SELECT key FROM {fresh} WHERE moved
-                UNION
-                SELECT l.key
-                FROM (
-                    SELECT key, unnest(parts) AS part
-                    FROM ledger
-                    WHERE (pair, flow) = (%(pair)s, %(flow)s) AND NOT removed
-                ) l
-                WHERE NOT EXISTS (SELECT FROM {part} p WHERE p.id = l.part)
-                UNION
-                SELECT l.key
-                FROM ledger l
-                WHERE (l.pair, l.flow) = (%(pair)s, %(flow)s)
-                  AND l.raw_hash = %(none)s
-                  AND l.parts <> '{{}}'
-                  AND NOT EXISTS (
-                      SELECT FROM unnest(l.parts) AS part
-                      WHERE NOT EXISTS (SELECT FROM {part} p WHERE p.id = part)
-                  )
-                """,
-                none=NONE,
-            )
+                return {plain(key)[:_MAX_KEY] for key in run.request.keys} - self._nameless(run)
+            everything = run.since is None
+            asked = self._to_be_read(run, everything)
+            return asked if everything else asked - self._nameless(run)
+
+    def _to_be_read(self, run: Run, everything: bool) -> set[str]:
+        """See ``Store.compare``. A quarantined record may be gone: it is asked for when ``everything`` was
+
+        read without it, and once a day.
+        """
+        return self._column(
+            run,
+            """
+            SELECT key FROM parked WHERE (pair, flow) = (%(pair)s, %(flow)s)
+            UNION
+            SELECT key FROM held WHERE (pair, flow) = (%(pair)s, %(flow)s)
+            UNION
+            SELECT key FROM quarantine
+            WHERE (pair, flow) = (%(pair)s, %(flow)s)
+              AND resolved_at IS NULL
+              AND (replay OR code = 'duplicate_key')
+            UNION
+            SELECT q.key
+            FROM quarantine q
+            WHERE (q.pair, q.flow) = (%(pair)s, %(flow)s)
+              AND q.resolved_at IS NULL
+              AND (%(everything)s OR q.last_seen < now() - %(patience)s)
+              AND NOT EXISTS (SELECT FROM {narrow} n WHERE n.key = q.key)
+            UNION
+            SELECT key FROM {fresh} WHERE moved
+            UNION
+            SELECT l.key
+            FROM (
+                SELECT key, unnest(parts) AS part
+                FROM ledger
+                WHERE (pair, flow) = (%(pair)s, %(flow)s) AND NOT removed
+            ) l
+            WHERE NOT EXISTS (SELECT FROM {part} p WHERE p.id = l.part)
+            UNION
+            SELECT l.key
+            FROM ledger l
+            WHERE (l.pair, l.flow) = (%(pair)s, %(flow)s)
+              AND l.raw_hash = %(none)s
+              AND l.parts <> '{{}}'
+              AND NOT EXISTS (
+                  SELECT FROM unnest(l.parts) AS part
+                  WHERE NOT EXISTS (SELECT FROM {part} p WHERE p.id = part)
+              )
+            """,
+            everything=everything,
+            patience=_PATIENCE,
+            none=NONE,
+        )
+
+    def _nameless(self, run: Run) -> set[str]:
+        """Quarantined rows without a usable number: nobody can ask for them, so no answer does not mean gone."""
+        return self._column(
+            run,
+            """
+            SELECT key
+            FROM quarantine
+            WHERE (pair, flow) = (%(pair)s, %(flow)s)
+              AND resolved_at IS NULL
+              AND key = left('?' || source_id, %(longest)s)
+            """,
+            longest=_MAX_KEY,
+        )
 
     def sort_out(self, run: Run, asked: Collection[str]) -> Collection[str]:
         with self._db.transaction():
@@ -210,8 +243,8 @@ class StageTables(Runs, Quarantine):
                        count(DISTINCT source_id) AS owners,
                        max(off) AS last
                 FROM {narrow}
+                WHERE key IN (SELECT key FROM {narrow} GROUP BY key HAVING count(*) > 1)  -- hashed, the rest sorted
                 GROUP BY key
-                HAVING count(*) > 1
                 """,
             )
             books = run.books
@@ -329,17 +362,19 @@ class StageTables(Runs, Quarantine):
             yield [key for (key,) in page]
 
     def set_target_ids(self, run: Run, found: Mapping[str, str]) -> None:
-        self._run(
-            run,
-            """
-            UPDATE {wide} w
-            SET target_id = f.target_id
-            FROM unnest(%(keys)s::text[], %(ids)s::text[]) AS f (key, target_id)
-            WHERE w.key = f.key
-            """,
-            keys=list(found),
-            ids=list(found.values()),
-        )
+        with self._db.transaction():
+            self._run(
+                run,
+                """
+                UPDATE {wide} w
+                SET target_id = f.target_id
+                FROM unnest(%(keys)s::text[], %(ids)s::text[]) AS f (key, target_id)
+                WHERE w.key = f.key
+                """,
+                keys=list(found),
+                ids=list(found.values()),
+            )
+            self._renew(run)
 
 
 def _pack(page: Sequence[Row], version: hashlib._Hash, taken: bool, offset: int) -> tuple[bytes, int]:
@@ -350,9 +385,11 @@ def _pack(page: Sequence[Row], version: hashlib._Hash, taken: bool, offset: int)
     """
     out: list[bytes] = []
     for key, source_id, raw in page:
+        if "\x00" in source_id:
+            source_id = plain(source_id)
         if not key or len(key) > _MAX_KEY or "\x00" in key:
             key = f"?{source_id}"[:_MAX_KEY]
-        k, s, n, digest = plain(key).encode(), plain(source_id).encode(), len(raw), version.copy()
+        k, s, n, digest = key.encode("utf-8", "replace"), source_id.encode("utf-8", "replace"), len(raw), version.copy()
         digest.update(raw)
         out += (_HEAD(6, len(k)), k, _LENGTH(len(s)), s, _TAIL(16, digest.digest(), 8, offset, 4, n, 1, taken))
         offset += n

@@ -57,8 +57,8 @@ class Statements:
         return {row[0] for row in self._run(run, text, **values)}
 
     def _pages(self, run: Run, text: LiteralString) -> Iterator[Sequence[Any]]:
-        """Read with a server-side cursor; what is written while it is open commits with its end."""
-        with self._db.transaction(), self._db.cursor(name="pages") as cursor:
+        """Read with a server-side cursor that outlives transactions: what is made of a page commits with the page."""
+        with self._db.cursor(name="pages", withhold=True) as cursor:
             cursor.execute(self._statement(run, text))
             while page := cursor.fetchmany(PAGE):
                 yield page

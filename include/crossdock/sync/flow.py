@@ -13,9 +13,9 @@ Side = Literal["erp", "storefront"]
 
 @dataclass(frozen=True)
 class Brake:
-    """When a batch is abnormal: losses (``Flow.losses``) beyond both limits are held for a person.
+    """When a batch is abnormal: new losses (``Flow.losses``) beyond both limits are held for a person.
 
-    ``share`` is a share of the records the ledger knows as live.
+    ``share`` is a share of the records that were no loss until now.
     """
 
     at_least: int = 10

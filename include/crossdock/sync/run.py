@@ -147,7 +147,7 @@ class Store(Protocol):
         """Join what was read with the ledger. Returns the keys to be read by name: those asked for, or
 
         parked, held and replayed ones, those whose number stood at several records, that miss a
-        part, whose parts are all back, and those that changed their owner.
+        part, whose parts are all back, that changed their owner, and quarantined ones that may be gone.
         """
 
     def sort_out(self, run: Run, asked: Collection[str]) -> Collection[str]:

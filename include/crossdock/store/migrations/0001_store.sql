@@ -55,6 +55,8 @@ CREATE TABLE ledger (
     parts        text[] NOT NULL DEFAULT '{}',
     -- withdrawn from the target
     removed      boolean NOT NULL DEFAULT false,
+    -- as last written it was a loss already: the brake counts it no more
+    lost         boolean NOT NULL DEFAULT false,
     run_id       bigint NOT NULL,
     synced_at    timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (pair, flow, key)
@@ -74,6 +76,8 @@ CREATE TABLE outbox (
     raw_hash     uuid,
     canon_hash   uuid NOT NULL,
     parts        text[] NOT NULL DEFAULT '{}',
+    -- it takes something away from a shopper
+    lost         boolean NOT NULL DEFAULT false,
     payload      text NOT NULL,
     status       text NOT NULL CHECK (status IN ('planned', 'pending', 'done', 'refused', 'superseded', 'merged')),
     note         text,
