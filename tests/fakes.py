@@ -1,66 +1,154 @@
-"""The smallest source of accounts that keeps every promise of its port: a dictionary."""
+"""The smallest source and target of accounts that keep every promise of their ports: dictionaries.
+
+The contract suites keep them honest; the engine's tests run on them. Attributes play the faults.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from datetime import UTC, datetime
+import json
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
 
 from crossdock.domain.customer import Account
-from crossdock.ports import Row, Window
+from crossdock.errors import AnswerLost, Reject, Retry
+from crossdock.ports import Found, Outcome, Put, Row, Window
 
 
 class MemorySource:
-    """Accounts by number, each with the time of its last change; rows are JSON."""
+    """Accounts by source id, each with the time of its last change; their fields may be anything.
+
+    ``ahead`` turns its clock on. ``away`` is raised when it is asked for the time, ``unreadable`` when
+    it is asked for records by key.
+    """
 
     name = "Memory"
     version = "1"
 
-    def __init__(self, page: int = 2) -> None:
-        self._page = page
-        self._rows: dict[str, tuple[datetime, Row]] = {}
-        self._parts: dict[str, tuple[str, ...]] = {}
+    def __init__(self) -> None:
+        self.rows: dict[str, tuple[datetime, dict[str, Any]]] = {}
+        self.ahead = timedelta()
+        self.away: Exception | None = None
+        self.unreadable: Exception | None = None
 
-    def put(self, account: Account) -> None:
+    def put(self, source_id: str, **fields: Any) -> None:
         """The account as it is from now on."""
-        self.put_raw(account.number, account.model_dump_json().encode(), account.parts)
+        self.rows[source_id] = self._clock(), fields
 
-    def put_raw(self, number: str, raw: bytes, parts: tuple[str, ...] = ()) -> None:
-        """A row that may be anything."""
-        self._rows[number] = self.now(), Row(number, f"id of {number}", raw)
-        self._parts[number] = parts
+    def change(self, source_id: str, **fields: Any) -> None:
+        """Some of its fields are different from now on."""
+        self.put(source_id, **self.rows[source_id][1] | fields)
 
-    def drop(self, number: str) -> None:
-        """The account is no customer any more."""
-        del self._rows[number], self._parts[number]
+    def dismiss(self, source_id: str) -> None:
+        """Its first buyer is deleted behind its back: its time of change stays."""
+        changed, fields = self.rows[source_id]
+        self.rows[source_id] = changed, fields | {"buyers": fields["buyers"][1:]}
 
-    def forget_part(self, number: str, part: str) -> None:
-        """Something that belongs to the account is deleted behind its back: its time of change stays."""
-        changed, row = self._rows[number]
-        account = self.parse(row.raw)
-        left = account.model_copy(
-            update={
-                "buyers": tuple(buyer for buyer in account.buyers if f"contact:{buyer.source_id}" != part),
-                "parts": tuple(one for one in account.parts if one != part),
-            }
-        )
-        self._rows[number] = changed, row._replace(raw=left.model_dump_json().encode())
-        self._parts[number] = left.parts
+    def drop(self, source_id: str) -> None:
+        """It is no customer any more, or deleted."""
+        del self.rows[source_id]
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        if self.away:
+            raise self.away
+        return self._clock()
+
+    def _clock(self) -> datetime:
+        return datetime.now(UTC) + self.ahead
 
     def changed(self, window: Window) -> Iterator[Sequence[Row]]:
-        yield from self._pages([r for at, r in self._rows.values() if window.since is None or at >= window.since])
+        yield from _pages([_row(i, f) for i, (at, f) in self.rows.items() if not window.since or at >= window.since])
 
     def read(self, keys: Collection[str]) -> Iterator[Sequence[Row]]:
-        yield from self._pages([row for _, row in self._rows.values() if row.key in keys])
+        if self.unreadable:
+            raise self.unreadable
+        yield from _pages([_row(i, fields) for i, (_, fields) in self.rows.items() if fields["number"] in keys])
 
     def parts(self) -> Iterator[Sequence[str]]:
-        yield [part for parts in self._parts.values() for part in parts]
+        yield []
+        yield [part for source_id, (_, fields) in self.rows.items() for part in _parts(source_id, fields)]
 
     def parse(self, raw: bytes) -> Account:
-        return Account.model_validate_json(raw)
+        fields = json.loads(raw)
+        source_id = fields.pop("id")
+        if not fields["number"]:
+            raise Reject("no_number", f"record {source_id} has no number.", "Number it.")
+        return Account.model_validate_json(json.dumps(fields | {"parts": _parts(source_id, fields)}))
 
-    def _pages(self, rows: list[Row]) -> Iterator[Sequence[Row]]:
-        for start in range(0, len(rows), self._page):
-            yield rows[start : start + self._page]
+
+def _row(source_id: str, fields: dict[str, Any]) -> Row:
+    return Row(fields["number"], source_id, json.dumps({"id": source_id, **fields}).encode())
+
+
+def _parts(source_id: str, fields: dict[str, Any]) -> list[str]:
+    contacts = (f"contact:{buyer['source_id']}" for buyer in fields.get("buyers", ()))
+    return [f"party:{source_id}={fields['number']}", *contacts]
+
+
+def _pages(rows: list[Row]) -> Iterator[Sequence[Row]]:
+    """Three rows each; the second one is empty."""
+    yield rows[:3]
+    yield []
+    for start in range(3, len(rows), 3):
+        yield rows[start : start + 3]
+
+
+class Told(NamedTuple):
+    """What a target was last told of an account. ``payload`` "": it was removed."""
+
+    target_id: str
+    payload: str
+    fingerprint: str
+
+
+class MemoryTarget:
+    """Accounts by number, and every call that reached it.
+
+    It refuses a batch that holds one of ``refuses``, loses its next ``loses`` answers, and is away
+    after ``away_after`` calls.
+    """
+
+    name = "Memory"
+    version = "1"
+    batch = 4
+
+    def __init__(self) -> None:
+        self.records: dict[str, Told] = {}
+        self.calls: list[list[str]] = []
+        self.refuses: set[str] = set()
+        self.loses = 0
+        self.away_after: int | None = None
+
+    def fingerprint(self) -> str:
+        return "memory://shop"
+
+    def payload(self, record: Account) -> bytes:
+        buyers = sorted(buyer.email for buyer in record.buyers) if record.may_log_in else []
+        return json.dumps({"name": record.name, "open": record.may_log_in, "buyers": buyers}).encode()
+
+    def put(self, batch: Sequence[Put]) -> Iterable[Outcome]:
+        if self.away_after is not None and len(self.calls) >= self.away_after:
+            raise Retry("the shop is away")
+        self.calls.append([put.key for put in batch])
+        if bad := self.refuses & {put.key for put in batch}:
+            raise Reject("refused", f"{len(bad)} records are refused.", "Mend them.")
+        for put in batch:
+            target_id = self.records[put.key].target_id if put.key in self.records else f"id-{put.key}"
+            payload = "" if put.op == "remove" else put.payload.decode()
+            self.records[put.key] = Told(target_id, payload, put.fingerprint)
+        if self.loses:
+            self.loses -= 1
+            raise AnswerLost("no answer")
+        return [Outcome(put.key, self.records[put.key].target_id) for put in batch]
+
+    def find(self, keys: Collection[str]) -> dict[str, Found]:
+        there = {key: self.records[key] for key in keys if key in self.records}
+        return {key: Found(told.target_id, told.fingerprint) for key, told in there.items()}
+
+    def keys(self) -> Iterator[Sequence[str]]:
+        yield list(self.records)
+
+    def buyers(self, key: str) -> set[str]:
+        """For the tests: who may buy on this account."""
+        payload = self.records[key].payload
+        return set(json.loads(payload)["buyers"]) if payload else set()

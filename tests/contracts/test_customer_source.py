@@ -14,7 +14,7 @@ from tests.erp_fixtures import CONNECTION, RunningErp
 from tests.fakes import MemorySource
 
 from crossdock.connectors.tryton.adapter import Tryton
-from crossdock.domain.customer import Account, Address, Buyer
+from crossdock.domain.customer import Account
 from crossdock.errors import Reject
 from crossdock.ports import CustomerSource, Row, Window
 
@@ -45,28 +45,21 @@ def case(request: pytest.FixtureRequest) -> Case:
 def memory() -> Case:
     source, numbers = MemorySource(), itertools.count(1)
 
-    def get(number: str) -> Account:
-        [[row]] = source.read([number])
-        return source.parse(row.raw)
-
     def new() -> str:
         number = f"M{next(numbers)}"
-        buyers = tuple(
-            Buyer(source_id=f"{number}-{name}", email=f"{name}@{number}.example", name=name) for name in ("ada", "ben")
-        )
-        parts = (f"party:{number}", *(f"contact:{buyer.source_id}" for buyer in buyers))
-        address = Address(source_id="1", city="Hamburg", invoice=True)
-        source.put(Account(number=number, name=number, buyers=buyers, addresses=(address,), parts=parts))
+        buyers = [{"source_id": f"{number}-{name}", "email": f"{name}@{number}.example"} for name in ("ada", "ben")]
+        addresses = [{"source_id": "1", "city": "Hamburg", "invoice": True}]
+        source.put(number, number=number, name=number, buyers=buyers, addresses=addresses)
         return number
 
     return Case(
         source,
         new,
-        rename=lambda number, name: source.put(get(number).model_copy(update={"name": name})),
-        archive=lambda number: source.put(get(number).model_copy(update={"active": False})),
+        rename=lambda number, name: source.change(number, name=name),
+        archive=lambda number: source.change(number, active=False),
         leave=source.drop,
-        dismiss=lambda number: source.forget_part(number, f"contact:{get(number).buyers[0].source_id}"),
-        spoil=lambda number: source.put_raw(number, b'{"number": "' + number.encode() + b'", "name": "<b>"}'),
+        dismiss=source.dismiss,
+        spoil=lambda number: source.change(number, name="<b>"),
     )
 
 

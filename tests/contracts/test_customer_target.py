@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import pytest
-from tests.fakes_target import MemoryTarget
+from tests.fakes import MemoryTarget
 from tests.shop_fixtures import CONNECTION, Shop
 
 from crossdock.connectors.medusa.extension import ExtensionCustomers

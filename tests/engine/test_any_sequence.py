@@ -94,7 +94,7 @@ class Story:
             case "delete":
                 world.erp.rows.pop(how[0], None)
             case "erp away":
-                world.erp.fault = Retry("away")
+                world.erp.away = Retry("away")
             case "read fails":
                 world.erp.unreadable = Retry("away")
             case "refuses":
@@ -124,7 +124,7 @@ class Story:
     def drive(self, names, again=False, **request) -> None:
         if not again:
             self.last = self.world.run(**request)
-        self.world.erp.clock += CUSTOMERS.overlap * 2
+        self.world.erp.ahead += CUSTOMERS.overlap * 2
         go = True
         for name in names:
             try:
@@ -135,7 +135,7 @@ class Story:
         self.heal()
 
     def heal(self) -> None:
-        self.world.erp.fault = self.world.erp.unreadable = self.world.shop.away_after = None
+        self.world.erp.away = self.world.erp.unreadable = self.world.shop.away_after = None
         self.world.shop.loses, self.dies = 0, False
 
     def query(self, text):
@@ -152,6 +152,7 @@ class Story:
         calls = len(world.shop.calls)
         world.sync(full=True)
         assert len(world.shop.calls) == calls
+        self.what_is_bad_is_in_quarantine()
         self.nothing_was_told_twice()
         self.books_close()
 
@@ -168,10 +169,15 @@ class Story:
                     assert payload == ""
         for key, (_, payload, _) in self.world.shop.records.items():
             assert payload == "" or key in owners, f"{key} is only in the shop"
-        bad = {fields["number"] for fields in records if owners[fields["number"]] > 1 or "<" in fields["name"]}
-        open_keys = {key for (key,) in self.query("select key from quarantine where resolved_at is null and pair = %s")}
-        assert {key for key in open_keys if not key.startswith("?")} <= bad
         assert self.query("select key from parked where pair = %s") == []
+
+    def what_is_bad_is_in_quarantine(self) -> None:
+        rows = [(i, fields["number"], fields["name"]) for i, (_, fields) in self.world.erp.rows.items()]
+        owners = Counter(number for _, number, _ in rows)
+        bad = {number or f"?{i}" for i, number, name in rows if not number or owners[number] > 1 or "<" in name}
+        assert {
+            key for (key,) in self.query("select key from quarantine where resolved_at is null and pair = %s")
+        } == bad
 
     def nothing_was_told_twice(self) -> None:
         for key, fingerprints in self.told.items():

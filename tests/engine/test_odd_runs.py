@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from tests.fakes import Told
 
 from crossdock.airflow.cli import _parser
 from crossdock.domain.customer import Account
 from crossdock.errors import AnswerLost, QualityStop, Reject, Retry, Stop, WritesOff
-from crossdock.ports import Claim, Outcome, Row
+from crossdock.ports import Claim, Outcome
 from crossdock.store.postgres import forget_links
 from crossdock.sync.flows import CUSTOMERS
 from crossdock.sync.run import RowFailure, Verdict
@@ -74,7 +75,7 @@ def test_an_odd_mixture_in_one_run_closes(early):
     acme(world, "52", "C-51")
     acme(world, "53", "C-53")
     acme(world, "54", "", name="Nobody")
-    del world.erp.rows["30"]
+    world.erp.drop("30")
     changed = world.erp.changed
     world.erp.changed = lambda window: (page + page[:4] for page in changed(window))
     world.shop.refuses |= {"C-53"}
@@ -225,20 +226,92 @@ def test_a_long_read_keeps_its_lease(world):
     assert world.query("select expires_at > now() + interval '10 min' from lease") == [(True,)]
 
 
+@pytest.fixture
+def small_pages(monkeypatch):
+    monkeypatch.setattr("crossdock.store.statements.PAGE", 2)
+
+
+def watched(world, call):
+    """The call, and whether the lease was fresh each time; it is nearly over then."""
+    fresh = []
+
+    def slow(argument):
+        fresh.extend(world.query("select expires_at > now() + interval '10 min' from lease")[0])
+        world.query("update lease set expires_at = now() + interval '1 s' returning 1")
+        return call(argument)
+
+    return slow, fresh
+
+
+def test_payloads_that_take_long_keep_the_lease(world, small_pages):
+    many(world, 5)
+    world.shop.payload, fresh = watched(world, world.shop.payload)
+    run = world.run()
+    world.steps(run, *ALL)
+    assert fresh == [True, False, True, False, True] and run.books.created == 5
+
+
+def test_an_adoption_that_takes_long_keeps_the_lease(world, small_pages):
+    many(world, 5)
+    world.shop.records["C-2"] = Told("grp_old", "{}", "")
+    world.shop.find, fresh = watched(world, world.shop.find)
+    run = world.run()
+    world.steps(run, *ALL[:3])
+    assert fresh == [True] * 3
+
+
+def test_a_run_that_loses_its_lease_while_it_makes_payloads_stops(world, small_pages):
+    many(world, 5)
+    run, other = world.run(), world.run("other")
+    world.steps(run, *ALL[:2])
+    payload = world.shop.payload
+
+    def overtaken(record):
+        world.query("update lease set run_id = %s returning 1", world.query("select max(id) from run")[0][0])
+        return payload(record)
+
+    world.shop.payload = overtaken
+    world.step(other, "extract")
+    with pytest.raises(Stop, match="took this flow over"):
+        world.step(run, "transform")
+    assert world.query("select count(*) from outbox") == [(0,)]
+
+
+@pytest.mark.parametrize("cleared", [True, False])
+def test_a_transform_that_broke_off_is_done_anew(world, small_pages, cleared):
+    many(world, 5)
+    run = world.run()
+    world.steps(run, *ALL[:2])
+    payload = world.shop.payload
+    world.shop.payload = lambda record: payload(record) if record.key < "C-4" else 1 / 0
+    with pytest.raises(ZeroDivisionError):
+        world.step(run, "transform")
+    assert world.query("select count(*) from outbox") == [(2,)]
+    world.shop.payload = payload
+    if cleared:
+        world.steps(run, *ALL[2:])
+        books = run.books
+    else:
+        with pytest.raises(Stop):
+            world.step(run, "settle")
+        _, books = world.sync()
+    assert (books.created, books.taken_up) == (5, 0) and sent(world) == [f"C-{n}" for n in range(1, 6)]
+
+
 # ---- nothing is lost
 
 
 def test_pending_writes_survive_an_extract_that_fails_after_it_adopted(world):
     many(world, 6)
-    world.erp.clock += timedelta(hours=1)
+    world.erp.ahead += timedelta(hours=1)
     world.shop.away_after = 1
     with pytest.raises(Retry):
         world.sync()
     world.shop.away_after = None
-    world.erp.fault = Retry("away")
+    world.erp.away = Retry("away")
     with pytest.raises(Retry):
         world.sync()
-    world.erp.fault = None
+    world.erp.away = None
     _, books = world.sync()
     assert books.created == 2 and len(world.shop.records) == 6
     assert world.query("select * from parked") == [] and sent(world) == [f"C-{n}" for n in range(1, 7)]
@@ -277,7 +350,7 @@ def test_a_record_missed_by_the_source_for_a_while_comes_back(world):
 def test_an_account_cannot_be_withdrawn_every_two_minutes(world):
     many(world, 3)
     world.sync()
-    del world.erp.rows["2"]
+    world.erp.drop("2")
     world.shop.refuses = {"C-2"}
     assert world.sync()[1].quarantined == 1
     calls = len(world.shop.calls)
@@ -402,7 +475,7 @@ def test_of_a_plan_what_moved_in_the_source_is_decided_anew(world):
     (number,) = world.query("select id from run")[0]
     acme(world, "2", "C-2", name="New")
     world.erp.put("3", number="C-3", name="Customer 3", active=False)
-    del world.erp.rows["4"]
+    world.erp.drop("4")
     _, books = world.sync(plan=number)
     assert (books.created, books.superseded) == (1, 3)
     _, books = world.sync()
@@ -439,10 +512,10 @@ def test_a_plan_that_was_only_half_applied_is_finished_by_a_retry(world):
 
 def test_a_first_run_that_is_cleared_shows_the_plan_of_now(world):
     many(world, 3)
-    world.shop.records["C-2"] = ("grp_old", "{}", "")
+    world.shop.records["C-2"] = Told("grp_old", "{}", "")
     world.sync("first")
     acme(world, "1", "C-1", name="New")
-    del world.erp.rows["3"]
+    world.erp.drop("3")
     world.sync("first")
     planned = world.query("select key, payload from outbox where status = 'planned' order by key")
     assert [key for key, _ in planned] == ["C-1", "C-2"] and "New" in planned[0][1]
@@ -544,8 +617,8 @@ def test_texts_for_people_stay_short(world):
 
 def test_a_row_under_a_false_key_is_quarantined(world):
     acme(world)
-    row = world.erp._row
-    world.erp._row = lambda source_id: Row("C-404", *row(source_id)[1:])
+    changed = world.erp.changed
+    world.erp.changed = lambda window: ([row._replace(key="C-404") for row in page] for page in changed(window))
     assert world.sync()[1].quarantined == 1
     assert world.query("select code from quarantine") == [("key_mismatch",)]
 

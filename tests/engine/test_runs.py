@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from tests.fakes import Told
 
 from crossdock.errors import QualityStop, Retry, Stop, WritesOff
 from crossdock.sync.run import RowFailure, Verdict
@@ -53,8 +54,9 @@ def test_nothing_to_do_runs_no_gate_and_leaves_the_ledger_alone(world):
 
 def test_the_watermark_is_the_sources_clock_and_the_overlap_is_read_again(world):
     acme(world)
+    before = world.erp.now()
     world.sync()
-    assert world.query("select until from watermark")[0][0] == world.erp.clock
+    assert before <= world.query("select until from watermark")[0][0] <= world.erp.now()
 
 
 def test_an_unreadable_row_never_hides_the_good_ones(world):
@@ -109,6 +111,43 @@ def test_a_repaired_record_leaves_quarantine(world):
     assert world.query("select resolution from quarantine") == [("a newer version went through",)]
 
 
+def test_a_bad_record_that_is_gone_before_it_was_ever_written_leaves_quarantine(world):
+    acme(world, name="<b>Acme</b>")
+    world.erp.put("8", number="", name="Nobody")
+    many(world, 3)
+    world.sync()
+    world.erp.drop("7")
+    world.erp.drop("8")
+    world.later()
+    assert world.sync()[1].vanished == 0
+    _, books = world.sync(full=True)
+    assert (books.vanished, books.skipped) == (2, {"no longer in the source": 2})
+    assert world.query("select resolution from quarantine") == [("gone from the source",)] * 2
+
+
+def test_a_bad_record_is_asked_for_once_a_day(world):
+    acme(world, "7", "C-7", name="<b>bad</b>")
+    acme(world, "8", "C-8", name="<b>bad</b>")
+    world.sync()
+    world.erp.drop("7")
+    world.later()
+    world.query("update quarantine set last_seen = now() - interval '25 hours' returning 1")
+    _, books = world.sync()
+    assert (books.taken_up, books.vanished, books.quarantined) == (1, 1, 1)
+    assert world.query("select key from quarantine where resolved_at is null") == [("C-8",)]
+    assert world.sync()[1].came_in == 0
+
+
+def test_a_row_without_a_number_cannot_be_asked_for_and_is_not_taken_for_gone(world):
+    world.erp.put("8", number="", name="Nobody")
+    world.sync()
+    world.later()
+    world.query("update quarantine set replay = true, last_seen = now() - interval '25 hours' returning 1")
+    for request in ({}, {"keys": ("?8",)}, {"full": True}):
+        assert world.sync(**request)[1].vanished == 0
+    assert world.query("select resolved_at from quarantine") == [(None,)]
+
+
 def test_an_archived_account_is_removed_and_comes_back(world):
     many(world, 3)
     world.sync()
@@ -125,7 +164,7 @@ def test_an_archived_account_is_removed_and_comes_back(world):
 def test_an_account_deleted_in_the_erp_is_removed(world):
     many(world, 3)
     world.sync()
-    del world.erp.rows["2"]
+    world.erp.drop("2")
     _, books = world.sync()
     assert (books.vanished, books.removed) == (1, 1)
     assert world.sync()[1].vanished == 0
@@ -136,8 +175,7 @@ def test_a_buyer_who_is_gone_makes_the_account_be_read_again(world):
     acme(world, buyers=buyers)
     world.sync()
     world.later()
-    at, fields = world.erp.rows["7"]
-    world.erp.rows["7"] = (at, {**fields, "buyers": buyers[:1]})
+    world.erp.dismiss("7")
     _, books = world.sync()
     assert (books.read, books.taken_up, books.updated) == (0, 1, 1)
 
@@ -246,8 +284,8 @@ def test_a_plan_writes_nothing_and_is_applied_exactly(world):
 
 def test_the_first_run_on_a_shop_that_holds_accounts_ends_as_a_plan(world):
     many(world, 3)
-    world.shop.records["C-2"] = ("grp_old", "{}", "")
-    world.shop.records["C-9"] = ("grp_9", "{}", "")
+    world.shop.records["C-2"] = Told("grp_old", "{}", "")
+    world.shop.records["C-9"] = Told("grp_9", "{}", "")
     settled, _ = world.sync()
     assert settled.state == "planned" and "1 would be adopted, 1 are only there" in settled.line
     _, books = world.sync(plan=world.query("select id from run")[0][0])
@@ -282,6 +320,38 @@ def test_the_brake_holds_losses_and_lets_the_rest_go_on(world):
     assert world.query("select count(*) from held") == [(0,)]
 
 
+def test_the_brake_counts_only_what_was_no_loss_before(world):
+    many(world, 40)
+    for n in range(1, 21):
+        world.erp.change(str(n), blocked=True)
+    assert world.sync()[1].created == 40
+    for n in range(1, 41):
+        world.erp.change(str(n), name="Renamed", blocked=n <= 31)
+    world.erp.change("1", active=False)
+    _, books = world.sync()
+    assert (books.held, books.updated, books.removed) == (11, 28, 1)
+    assert world.query("select count(*) from ledger where lost") == [(20,)]
+
+
+def test_a_loss_that_was_made_good_counts_again(world):
+    many(world, 40)
+    for blocked, held in ((True, 0), (False, 0), (True, 15)):
+        for n in range(1, 16):
+            world.erp.change(str(n), blocked=blocked)
+        assert world.sync()[1].held == held
+
+
+def test_a_loss_written_by_a_plan_is_remembered(world):
+    many(world, 40)
+    world.sync()
+    for n in (1, 2):
+        world.erp.change(str(n), blocked=True)
+    world.sync(mode="plan")
+    (plan,) = world.query("select max(id) from run")[0]
+    assert world.sync(plan=plan)[1].updated == 2
+    assert world.query("select key from ledger where lost order by key") == [("C-1",), ("C-2",)]
+
+
 def test_a_second_run_finds_the_first_at_work_and_ends_at_once(world):
     many(world, 2)
     first = world.run()
@@ -296,10 +366,10 @@ def test_a_second_run_finds_the_first_at_work_and_ends_at_once(world):
 
 def test_the_erp_is_away_and_the_next_run_heals(world):
     many(world, 2)
-    world.erp.fault = Retry("the ERP is away")
+    world.erp.away = Retry("the ERP is away")
     with pytest.raises(Retry):
         world.sync()
-    world.erp.fault = None
+    world.erp.away = None
     assert world.sync()[1].created == 2
 
 
