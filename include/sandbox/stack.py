@@ -117,8 +117,7 @@ class Stack:
             client.ensure("/pools", pool)
         if not self.cluster.sql("SELECT 1 FROM crossdock.target", _STORE):
             log = self.folder / "log" / "store.log"
-            env = {**self.airflow.env(), "_AIRFLOW_PROCESS_CONTEXT": "server"}  # connections come from the database
-            run([VENV / "bin" / "crossdock", "target", "approve", "storefront"], log, env=env)
+            run([VENV / "bin" / "crossdock", "target", "approve", "storefront"], log, env=self.airflow.env())
 
     def connections(self) -> list[dict[str, Any]]:
         """The connections, as Airflow's REST API takes them."""
