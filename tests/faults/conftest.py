@@ -115,7 +115,7 @@ class World:
     # ---- hands on the shop
 
     def kill_shop_at_work(self, send: Send) -> Answer | None:
-        """A fault: the shop is killed when it has written all of a batch but the addresses, which are the last."""
+        """A fault: the shop is killed when it has written the accounts of a batch and comes to the addresses."""
         with psycopg.connect(self.shop.postgres.dsn(DATABASE)) as lock:
             lock.execute("LOCK TABLE customer_address IN SHARE MODE")
             threading.Thread(target=self._kill_shop_when_it_waits).start()
@@ -123,7 +123,7 @@ class World:
 
     def _kill_shop_when_it_waits(self) -> None:
         with psycopg.connect(self.shop.postgres.dsn(DATABASE), autocommit=True) as db:
-            waiting = "SELECT FROM pg_locks WHERE relation = 'customer_address'::regclass AND NOT granted"
+            waiting = "SELECT 1 FROM pg_locks WHERE relation = 'customer_address'::regclass AND NOT granted"
             while not db.execute(waiting).fetchone():
                 time.sleep(0.02)
         self.shop.kill()
