@@ -422,27 +422,18 @@ class Outbox(StageTables):
         self._run(
             run,
             """
-            MERGE INTO ledger l
-            USING (
-                SELECT o.*
-                FROM outbox o
-                JOIN run r ON r.id = o.run_id AND r.scope = %(scope)s
-                WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'done')
-            ) o
-            ON (l.pair, l.flow, l.key) = (o.pair, o.flow, o.key) AND l.flow = %(flow)s
-            WHEN MATCHED THEN UPDATE
-                SET source_id = o.source_id, target_id = o.target_id, raw_hash = o.raw_hash,
-                    canon_hash = o.canon_hash, parts = o.parts, removed = o.op = 'remove', lost = o.lost,
-                    run_id = o.run_id, synced_at = o.done_at
-            WHEN NOT MATCHED THEN
-                INSERT (
-                    pair, flow, key, source_id, target_id, raw_hash, canon_hash, parts, removed, lost, run_id,
-                    synced_at
-                )
-                VALUES (
-                    o.pair, o.flow, o.key, o.source_id, o.target_id, o.raw_hash, o.canon_hash, o.parts,
-                    o.op = 'remove', o.lost, o.run_id, o.done_at
-                )
+            INSERT INTO ledger (
+                pair, flow, key, source_id, target_id, raw_hash, canon_hash, parts, removed, lost, run_id, synced_at
+            )
+            SELECT o.pair, o.flow, o.key, o.source_id, o.target_id, o.raw_hash, o.canon_hash, o.parts,
+                   o.op = 'remove', o.lost, o.run_id, o.done_at
+            FROM outbox o
+            JOIN run r ON r.id = o.run_id AND r.scope = %(scope)s
+            WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'done')
+            ON CONFLICT (pair, flow, key) DO UPDATE
+            SET source_id = excluded.source_id, target_id = excluded.target_id, raw_hash = excluded.raw_hash,
+                canon_hash = excluded.canon_hash, parts = excluded.parts, removed = excluded.removed,
+                lost = excluded.lost, run_id = excluded.run_id, synced_at = excluded.synced_at
             """,
         )
         self._run(
