@@ -24,6 +24,7 @@ ACCOUNTS = r'"model\.party\.party\.search_read"'
 """The call that reads a page of accounts."""
 CONTACTS = r'"model\.party\.contact_mechanism\.search"'
 """A later call of the same step: what is there at all."""
+LOGIN = r'"common\.db\.login"'
 STORE = "crossdock.store.postgres.PostgresStore."
 PUT = "crossdock.connectors.medusa.extension.ExtensionCustomers.put"
 
@@ -60,6 +61,7 @@ def in_step(world: World) -> None:
         pytest.param(proxy.reset, ACCOUNTS, Retry, id="away"),
         pytest.param(proxy.late(1.5), ACCOUNTS, Retry, id="slow"),
         pytest.param(proxy.answer(401), ACCOUNTS, BadCredentials, id="401"),
+        pytest.param(proxy.answer(401), LOGIN, BadCredentials, id="401-at-the-login"),
         pytest.param(proxy.answer(429, Retry_After="600"), ACCOUNTS, Retry, id="429-come-later"),
         pytest.param(proxy.answer(429), ACCOUNTS, Retry, id="429-storm"),
         pytest.param(proxy.answer(500, b"<h1>Internal Server Error</h1>"), ACCOUNTS, Retry, id="500"),
@@ -140,7 +142,7 @@ def test_what_changes_while_the_erp_is_read_is_there_after_the_next_run(world: W
         pytest.param(proxy.answer(200, b"<html>"), AnswerLost, id="garbage"),
     ],
 )
-def test_a_shop_that_does_not_take_a_batch_gets_it_in_the_next_run(
+def test_a_shop_that_does_not_take_a_batch_gets_it_when_it_is_back(
     world: World, fault: proxy.Fault, error: type[CrossdockError]
 ) -> None:
     [number] = world.accounts()
@@ -151,6 +153,9 @@ def test_a_shop_that_does_not_take_a_batch_gets_it_in_the_next_run(
     assert world.last_run()["state"] == "failed" and world.last_run()["counts"]["pending"] == 1
     assert number not in world.in_shop()
     assert world.watermark()[0] >= mark  # what was read is safe in the outbox
+    with world.shop_line.fault(fault), pytest.raises(CrossdockError):  # now it does not even answer questions
+        world.sync()
+    assert world.last_run()["step"] == "opened" and number not in world.in_shop()
     heals(world)
 
 
