@@ -36,7 +36,12 @@ class AnswerLost(Retry):
 
 
 class Stop(CrossdockError):
-    """A person has to act; repeating cannot help."""
+    """A person has to act; repeating cannot help.
+
+    ``repeated``: how many runs before this one, without a break, failed in the same way.
+    """
+
+    repeated = 0
 
 
 class BadCredentials(Stop):

@@ -382,7 +382,7 @@ def _fail(run: Run, what: str) -> None:
     repeated = run.store.incidents(run, message)
     run.store.finish(run, "failed", message)
     error = Stop(message)
-    error.repeated = repeated  # type: ignore[attr-defined]
+    error.repeated = repeated
     raise error
 
 
