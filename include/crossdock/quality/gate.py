@@ -27,7 +27,6 @@ class ExpectationsGate:
         """
         os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
         import great_expectations as gx
-        from great_expectations.core.batch_definition import BatchDefinition  # noqa: F401  registers its types
         from great_expectations.data_context.types.base import ProgressBarsConfig
 
         from crossdock.quality.suites import SUITES
