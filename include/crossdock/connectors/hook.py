@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from typing import Any, ClassVar, NoReturn, TypeVar
 
@@ -85,7 +86,7 @@ class SystemHook(HttpHook):
         ``call`` names it for people. Raises Retry when nothing was sent, or we are to slow down;
         AnswerLost when something may have been done; Misconfigured for a certificate nobody trusts.
         """
-        session, url, waited = self.session, self.url_from_endpoint(path), 0.0
+        session, url, began = self.session, self.url_from_endpoint(path), time.monotonic()
         while True:
             self._pacer.wait()
             try:
@@ -98,8 +99,7 @@ class SystemHook(HttpHook):
             given = response.headers.get("Retry-After", "")
             after = float(given) if given.isdigit() else None
             self._pacer.refused(after)
-            waited += after or 1
-            if waited > PATIENCE:
+            if time.monotonic() - began + (after or 1) > PATIENCE:
                 raise Retry(f"{self.hook_name} wants us to slow down ({call}).", after=after)
 
     def _unanswered(self, error: requests.RequestException, call: str, writes: bool) -> NoReturn:
