@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import statistics
 import time
 import urllib.error
@@ -265,3 +266,13 @@ def test_the_page_shows_the_books_behind_airflows_login(product, first):
     with urllib.request.urlopen(request) as page:
         text = page.read().decode()
     assert "<h2>Domains</h2>" in text and "C0048" in text and "read 50" in text
+
+
+def test_no_secret_and_no_persons_address_is_in_any_tasks_log(product, first):
+    logs = [path.read_text(errors="replace") for path in (product.stack.airflow.home / "logs").rglob("*.log")]
+    assert any("customers (default)" in log for log in logs)
+    facts = product.stack.facts()
+    secrets = {facts["erp"]["password"], facts["erp"]["bearer"], facts["storefront"]["admin_password"]}
+    for secret in secrets | {product.stack.cluster.password, facts["airflow"]["password"]}:
+        assert not any(secret in log for log in logs)
+    assert not any(re.search(r"[\w.-]+@[\w-]+\.example", log) for log in logs)
