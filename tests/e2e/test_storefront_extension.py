@@ -10,6 +10,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -522,7 +523,7 @@ def test_two_equal_batches_at_once(shop):
     answers: list[list[dict[str, Any]]] = []
 
     def send() -> None:
-        client = Shop(shop.postgres, shop.url, shop.server, shop.mailbox, shop.given)
+        client = replace(shop, session=requests.Session())
         answers.append(client.put(*accounts))
 
     threads = [threading.Thread(target=send) for _ in range(4)]

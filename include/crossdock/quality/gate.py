@@ -5,6 +5,7 @@ It costs 2.4 CPU seconds and 250 MB to import, whatever the size of the batch (m
 
 from __future__ import annotations
 
+import logging
 import os
 from typing import Any
 
@@ -31,6 +32,7 @@ class ExpectationsGate:
 
         from crossdock.quality.suites import SUITES
 
+        logging.getLogger("great_expectations").setLevel(logging.WARNING)
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
         schema, table = relation.split(".")

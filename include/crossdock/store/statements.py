@@ -28,6 +28,7 @@ class Statements:
         connection.autocommit = True
         connection.execute("SET search_path = crossdock")
         connection.execute("SET timezone = 'UTC'")
+        connection.execute("SET synchronous_commit = on")  # what was confirmed survives a crash of the machine
         self._db = connection
 
     def _statement(
