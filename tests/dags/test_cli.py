@@ -53,6 +53,19 @@ def test_it_explains_why_a_record_is_not_in_the_shop(said, dsn):
     assert code == 0 and "reason It holds HTML." in told and "remedy Mend it." in told
 
 
+def test_a_plan_can_be_read(said, dsn):
+    with psycopg.connect(dsn) as db:
+        db.execute("""
+            INSERT INTO crossdock.run (pair, flow, airflow_run, mode) VALUES ('default', 'customers', 'r', 'plan');
+            INSERT INTO crossdock.outbox (run_id, pair, flow, key, op, source_id, canon_hash, payload, status)
+            SELECT id, 'default', 'customers', 'C7', 'create', '7', gen_random_uuid(), '{"name": "Acme"}', 'planned'
+            FROM crossdock.run""")
+        [number] = db.execute("SELECT id FROM crossdock.run").fetchone()
+    code, told = said("plan", str(number))
+    assert code == 0 and told.startswith('create C7 {"name": "Acme"}\n1 actions.')
+    assert said("plan", "404")[0] == 1
+
+
 def test_links_can_be_forgotten(said):
     code, told = said("links-rebuild", "customers")
     assert code == 0 and "adopts" in told

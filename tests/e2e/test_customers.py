@@ -69,6 +69,14 @@ class Product:
         found = self.erp.rows("party.contact_mechanism", domain, "value", "name", "invoice")
         return [contact for contact in found if not contact["invoice"]]
 
+    def page(self, path: str) -> str:
+        """One of Crossdock's pages in the Airflow UI."""
+        headers = {"Authorization": f"Bearer {self.airflow._token}"}
+        with urllib.request.urlopen(
+            urllib.request.Request(f"{self.airflow.url}/crossdock/{path}", headers=headers)
+        ) as page:
+            return page.read().decode()
+
     def as_buyer(self, email: str) -> Shop:
         """Set a password by the shop's reset mail and log in."""
         visitor = Shop(self.shop.url, {"x-publishable-api-key": self.shop.headers["x-publishable-api-key"]})
@@ -207,6 +215,7 @@ def test_a_plan_writes_nothing_and_is_applied_exactly(product, first):
         if plan["counts"]["planned"] and product.query(synced) == before:
             break
     assert plan["state"] == "planned" and plan["counts"]["planned"] == 1
+    assert "C0010" in product.page(f"plan/{plan['id']}") and f"plan/{plan['id']}" in product.page("")
     applied = product.sync(plan=plan["id"])
     assert applied["counts"]["updated"] + applied["counts"]["superseded"] == 1
     assert product.query(synced) != before
@@ -262,9 +271,7 @@ def test_the_page_shows_the_books_behind_airflows_login(product, first):
     address = f"{product.airflow.url}/crossdock/"
     with pytest.raises(urllib.error.HTTPError, match="401"):
         urllib.request.urlopen(address)
-    request = urllib.request.Request(address, headers={"Authorization": f"Bearer {product.airflow._token}"})
-    with urllib.request.urlopen(request) as page:
-        text = page.read().decode()
+    text = product.page("")
     assert "<h2>Domains</h2>" in text and "C0048" in text and "read 50" in text
 
 

@@ -52,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("key")
     explain.set_defaults(run=_explain)
 
+    plan = commands.add_parser("plan", help="what a saved plan would write")
+    plan.add_argument("number", type=int)
+    plan.set_defaults(run=_plan)
+
     links = commands.add_parser("links-rebuild", help="forget the ledger of a flow; its next run adopts by natural key")
     links.add_argument("flow", choices=sorted(FLOWS))
     links.set_defaults(run=_links)
@@ -164,6 +168,17 @@ def _explain(options: argparse.Namespace) -> int:
                 + ", ".join(f"{name} {value}" for name, value in row.items() if value not in (None, "", False))
             )
     return 0
+
+
+def _plan(options: argparse.Namespace) -> int:
+    from crossdock.store.reports import plan
+
+    with _store() as connection:
+        actions = plan(connection, options.number)
+    for action in actions:
+        print(f"{action['op']} {action['key']} {action['payload']}")
+    print(f"{len(actions)} actions. Trigger the DAG with plan = {options.number} to apply exactly these.")
+    return 0 if actions else 1
 
 
 def _links(options: argparse.Namespace) -> None:

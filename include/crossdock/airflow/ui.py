@@ -44,6 +44,17 @@ def overview() -> str:
     return _page(_domains(domains) + _quarantine(quarantine) + _proposals(proposals) + _runs(runs))
 
 
+@app.get("/plan/{run}", response_class=HTMLResponse)
+def plan(run: int) -> str:
+    """What a saved plan would write."""
+    with open_store() as store:
+        actions = reports.plan(store, run)
+    rows = [[action["op"], action["key"], action["target_id"], action["payload"]] for action in actions]
+    head = ["Action", "Record", "Target's id", "What it would be told"]
+    how = f"<p>To apply exactly these, trigger the DAG with plan = {run}.</p>" if rows else ""
+    return _page(_section(f"Plan {run}", head, rows, "Applied, superseded, or nothing to do.") + how)
+
+
 def _domains(rows: list[dict[str, Any]]) -> str:
     head = ["Domain", "Pair", "Last run", "In step until", "Live", "Quarantined", "Waiting", "Held", ""]
     cells = [
@@ -143,6 +154,8 @@ def _seconds(run: dict[str, Any]) -> float | str:
 
 def _books(run: dict[str, Any]) -> str:
     line = Books.from_json(run["counts"]).line()
+    if run["state"] == "planned":
+        return _Html(f"<a href='plan/{run['id']}'>{escape(line)}</a>. {escape(run['message'] or '')}")
     return line if run["state"] == "success" else f"{line}. {run['message'] or ''}"
 
 

@@ -118,3 +118,17 @@ _JOURNEY: dict[str, LiteralString] = {
 def journey(connection: Connection[Any], pair: str, flow: str, key: str) -> dict[str, list[dict[str, Any]]]:
     """All that is known of one record: where it is now, why, and what was written when."""
     return {place: _rows(connection, text, pair=pair, flow=flow, key=key) for place, text in _JOURNEY.items()}
+
+
+def plan(connection: Connection[Any], run: int) -> list[dict[str, Any]]:
+    """The actions of a saved plan, by record, with what the target would be told."""
+    return _rows(
+        connection,
+        """
+        SELECT op, key, target_id, payload
+        FROM crossdock.outbox
+        WHERE (run_id, status) = (%(run)s, 'planned')
+        ORDER BY op, key
+        """,
+        run=run,
+    )
