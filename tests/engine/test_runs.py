@@ -186,6 +186,16 @@ def test_an_account_withdrawn_before_it_was_ever_written_is_skipped(world):
     assert books.skipped == {"withdrawn before it was ever written": 1}
 
 
+def test_a_withdrawn_account_that_was_never_written_is_nothing_to_do(world):
+    many(world, 3)
+    world.erp.put("7", number="C-7", name="Old", active=False)
+    world.sync()
+    world.gate.shown.clear()
+    _, books = world.sync(full=True)
+    assert (books.unchanged, books.skipped) == (3, {"withdrawn before it was ever written": 1})
+    assert world.gate.shown == []
+
+
 def test_a_refused_account_is_quarantined_and_the_others_go_on(world):
     many(world, 9)
     world.shop.refuses = {"C-5"}

@@ -10,7 +10,7 @@ from psycopg import sql
 from crossdock.errors import Stop, WritesOff
 from crossdock.ports import Outcome, Put
 from crossdock.store.stage import StageTables
-from crossdock.store.statements import NONE
+from crossdock.store.statements import NONE, WITHDRAWN
 from crossdock.sync.flow import Flow
 from crossdock.sync.run import Decided, Refusal, Run
 
@@ -108,7 +108,7 @@ class Outbox(StageTables):
                                 ELSE 'update'
                            END AS action,
                            CASE WHEN w.gone AND coalesce(w.target_id, l.target_id) IS NULL
-                                THEN 'withdrawn before it was ever written'
+                                THEN %(withdrawn)s
                                 ELSE n.missing
                            END AS reason
                     FROM {wide} w
@@ -138,6 +138,7 @@ class Outbox(StageTables):
                 WHERE w.key = d.key
                 """,
                 force=run.request.force,
+                withdrawn=WITHDRAWN,
             )
             self._hold(run)
             if run.mode == "apply":

@@ -15,7 +15,7 @@ from psycopg import sql
 from crossdock.ports import Row
 from crossdock.store.quarantine import Quarantine
 from crossdock.store.runs import Runs
-from crossdock.store.statements import NONE, plain
+from crossdock.store.statements import NONE, WITHDRAWN, plain
 from crossdock.sync.run import Changed, Refusal, Run, Staged, State
 
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -329,6 +329,26 @@ class StageTables(Runs, Quarantine):
                       AND w.action IS NULL
                     """,
                 )
+            # Nothing to do with these either; only a first run might find them in the target
+            self._run(
+                run,
+                """
+                UPDATE {wide} w
+                SET action = 'skip', reason = %(withdrawn)s
+                WHERE w.gone
+                  AND w.action IS NULL
+                  AND EXISTS (SELECT FROM ledger WHERE (pair, flow) = (%(pair)s, %(flow)s))
+                  AND NOT EXISTS (
+                      SELECT FROM ledger l
+                      WHERE (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = w.key AND l.target_id IS NOT NULL
+                  )
+                  AND NOT EXISTS (
+                      SELECT FROM quarantine q
+                      WHERE (q.pair, q.flow) = (%(pair)s, %(flow)s) AND q.key = w.key AND q.resolved_at IS NULL
+                  )
+                """,
+                withdrawn=WITHDRAWN,
+            )
             self._run(
                 run,
                 """

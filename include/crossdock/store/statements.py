@@ -11,6 +11,9 @@ from psycopg import Connection, Cursor, sql
 from crossdock.sync.run import Run
 
 PAGE = 5_000
+WITHDRAWN = "withdrawn before it was ever written"
+"""Why a record that is gone is skipped."""
+
 NONE = UUID(int=0)
 """The hash of what is not there."""
 
