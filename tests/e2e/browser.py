@@ -58,15 +58,15 @@ class Browser:
     def cookie(self, name: str, value: str, url: str) -> None:
         self("Network.setCookie", name=name, value=value, url=url, path="/", httpOnly=True)
 
-    def text(self, url: str, expected: str, seconds: float = 30) -> str:
-        """What the page (with its frames) shows a person, once ``expected`` is there."""
+    def text(self, url: str, *expected: str, seconds: float = 30) -> str:
+        """What the page (with its frames) shows a person, once all that is ``expected`` is there."""
         self("Page.navigate", url=url)
         script = """[document, ...Array.from(document.querySelectorAll("iframe"), (frame) => frame.contentDocument)]
             .map((page) => page?.body?.innerText ?? "").join("\\n")"""
         deadline, shown = time.monotonic() + seconds, ""
         while time.monotonic() < deadline:
             shown = str(self("Runtime.evaluate", expression=script)["result"].get("value", ""))
-            if expected in shown:
+            if all(words in shown for words in expected):
                 return shown
             time.sleep(0.3)
         raise AssertionError(f"{expected!r} is not on {url}; it shows: {shown[:1000]}")

@@ -26,15 +26,13 @@ def page(airflow, tmp_path_factory) -> Iterator[browser.Browser]:
 
 
 def test_the_grid_is_readable(page, airflow):
-    shown = page.text(f"{airflow.url}/dags/customers", "settle")
+    page.text(f"{airflow.url}/dags/customers", "extract", "validate", "transform", "load", "settle", "review")
     page.picture(PICTURES / "grid.png")
-    assert all(task in shown for task in ("extract", "validate", "transform", "load", "settle", "review"))
 
 
 def test_the_page_shows_the_books_and_what_is_set_aside(page, airflow):
-    shown = page.text(f"{airflow.url}/plugin/crossdock", "Quarantine")
+    page.text(f"{airflow.url}/plugin/crossdock", "Quarantine", "C0048", "customers", "In step until")
     page.picture(PICTURES / "crossdock.png")
-    assert "C0048" in shown and "customers" in shown and "In step until" in shown
 
 
 def test_the_page_can_be_read_on_a_phone(page, airflow):
