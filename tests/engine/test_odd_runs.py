@@ -7,6 +7,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from tests.engine.accounts import acme, many
 from tests.fakes import Told
 
 from crossdock.airflow.cli import _parser
@@ -18,15 +19,6 @@ from crossdock.sync.flows import CUSTOMERS
 from crossdock.sync.run import RowFailure, Verdict
 
 ALL = ("extract", "validate", "transform", "load", "settle")
-
-
-def acme(world, source_id="7", number="C-100", **fields):
-    world.erp.put(source_id, number=number, name=fields.pop("name", "Acme"), **fields)
-
-
-def many(world, count, start=1):
-    for n in range(start, start + count):
-        acme(world, str(n), f"C-{n}", name=f"Customer {n}")
 
 
 def places(world):

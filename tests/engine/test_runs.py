@@ -3,19 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from tests.engine.accounts import acme, many
 from tests.fakes import Told
 
 from crossdock.errors import QualityStop, Retry, Stop, WritesOff
 from crossdock.sync.run import RowFailure, Verdict
-
-
-def acme(world, source_id="7", number="C-100", **fields):
-    world.erp.put(source_id, number=number, name=fields.pop("name", "Acme"), **fields)
-
-
-def many(world, count, start=1):
-    for n in range(start, start + count):
-        acme(world, str(n), f"C-{n}", name=f"Customer {n}")
 
 
 def test_a_new_account_is_created_and_linked(world):

@@ -517,32 +517,21 @@ class Outbox(StageTables):
               AND NOT EXISTS (SELECT FROM outbox o WHERE (o.run_id, o.key, o.status) = (%(id)s, q.key, 'pending'))
             """,
         )
-        self._run(
-            run,
-            """
-            DELETE FROM parked p
-            WHERE (p.pair, p.flow) = (%(pair)s, %(flow)s)
-              AND p.run_id <> %(id)s
-              AND EXISTS (
-                  SELECT FROM {narrow} n WHERE n.key = p.key
-                  UNION ALL
-                  SELECT FROM {wide} w WHERE w.key = p.key
-              )
-            """,
-        )
-        self._run(
-            run,
-            """
-            DELETE FROM held h
-            WHERE (h.pair, h.flow) = (%(pair)s, %(flow)s)
-              AND h.run_id <> %(id)s
-              AND EXISTS (
-                  SELECT FROM {narrow} n WHERE n.key = h.key
-                  UNION ALL
-                  SELECT FROM {wide} w WHERE w.key = h.key
-              )
-            """,
-        )
+        for table in ("parked", "held"):
+            self._run(
+                run,
+                """
+                DELETE FROM {table} t
+                WHERE (t.pair, t.flow) = (%(pair)s, %(flow)s)
+                  AND t.run_id <> %(id)s
+                  AND EXISTS (
+                      SELECT FROM {narrow} n WHERE n.key = t.key
+                      UNION ALL
+                      SELECT FROM {wide} w WHERE w.key = t.key
+                  )
+                """,
+                {"table": sql.Identifier(table)},
+            )
 
 
 def _lost(flow: Flow) -> dict[str, sql.Composable]:
