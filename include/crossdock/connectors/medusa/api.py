@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
 from crossdock.connectors.medusa import mapping
 from crossdock.domain.customer import Account
+from crossdock.ports import Found
 
 
 class Api(Protocol):
@@ -30,8 +31,8 @@ class Api(Protocol):
         """Remove."""
 
 
-class Accounts:
-    """One Medusa as a home of B2B accounts."""
+class Shop:
+    """One Medusa: what all that is written to it has in common."""
 
     name = "Medusa"
 
@@ -42,9 +43,23 @@ class Accounts:
         """The shop's address and the id of its store."""
         return f"medusa {self._api.address} {self._api.get('/admin/stores')['stores'][0]['id']}"
 
+
+class Accounts(Shop):
+    """One Medusa as a home of B2B accounts."""
+
+    lanes = 1
+
     def payload(self, record: Account) -> bytes:
         """See mapping.py."""
         return mapping.payload(record)
+
+    def find(self, keys: Collection[str]) -> dict[str, Found]:
+        """By account number."""
+        raise NotImplementedError
+
+    def match(self, records: Sequence[Account]) -> dict[str, Found]:
+        """An account is there when its number is: no part of it can belong to another one."""
+        return self.find([record.key for record in records])
 
 
 def chunks(items: Collection[str], size: int) -> Iterator[list[str]]:

@@ -9,7 +9,7 @@ import msgspec
 
 from crossdock.connectors.medusa.api import Accounts, chunks
 from crossdock.errors import AnswerLost, Reject, without_emails
-from crossdock.ports import Claim, Found, Outcome, Put
+from crossdock.ports import Claim, Content, Found, Outcome, Put
 
 
 class ExtensionCustomers(Accounts):
@@ -21,7 +21,7 @@ class ExtensionCustomers(Accounts):
     version = "extension-1"
     batch = 100
 
-    def put(self, batch: Sequence[Put]) -> Iterable[Outcome]:
+    def put(self, batch: Sequence[Put], content: Content) -> Iterable[Outcome]:
         """One outcome for each account; the extension compares with what is there and writes what differs."""
         answer = self._api.post("/admin/erp/accounts/batch", {"accounts": [_account(put) for put in batch]})
         outcomes = {outcome["code"]: outcome for outcome in answer["outcomes"]}

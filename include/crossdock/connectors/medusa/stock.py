@@ -17,7 +17,7 @@ import msgspec
 from crossdock.connectors.medusa.api import Accounts, chunks
 from crossdock.connectors.medusa.mapping import GROUP
 from crossdock.errors import BadCredentials, Reject
-from crossdock.ports import Claim, Found, Outcome, Put
+from crossdock.ports import Claim, Content, Found, Outcome, Put
 
 BUYERS = "erp:buyers"
 """The group of every login made here: only an administrator can put somebody into it, no price hangs on it."""
@@ -38,7 +38,7 @@ class StockCustomers(Accounts):
     version = "stock-1"
     batch = 10
 
-    def put(self, batch: Sequence[Put]) -> Iterable[Outcome]:
+    def put(self, batch: Sequence[Put], content: Content) -> Iterable[Outcome]:
         """One account after the other; the fingerprint comes last, so that ``find`` never shows half an account."""
         return [self._close(put) if put.op == "remove" else self._write(put) for put in batch]
 
