@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from crossdock.domain.customer import Account
 from crossdock.errors import AnswerLost, Reject, Retry
-from crossdock.ports import Found, Outcome, Put, Row, Window
+from crossdock.ports import Content, Found, Outcome, Put, Row, Window
 
 
 class MemorySource:
@@ -68,6 +68,9 @@ class MemorySource:
         yield []
         yield [part for source_id, (_, fields) in self.rows.items() for part in _parts(source_id, fields)]
 
+    def content(self, ref: str) -> bytes:
+        raise Reject("no_file", f"There is no file {ref}.", "Give none.")
+
     def parse(self, raw: bytes) -> Account:
         fields = json.loads(raw)
         source_id = fields.pop("id")
@@ -111,6 +114,7 @@ class MemoryTarget:
     name = "Memory"
     version = "1"
     batch = 4
+    lanes = 1
 
     def __init__(self) -> None:
         self.records: dict[str, Told] = {}
@@ -126,7 +130,7 @@ class MemoryTarget:
         buyers = sorted(buyer.email for buyer in record.buyers) if record.may_log_in else []
         return json.dumps({"name": record.name, "open": record.may_log_in, "buyers": buyers}).encode()
 
-    def put(self, batch: Sequence[Put]) -> Iterable[Outcome]:
+    def put(self, batch: Sequence[Put], content: Content) -> Iterable[Outcome]:
         if self.away_after is not None and len(self.calls) >= self.away_after:
             raise Retry("the shop is away")
         self.calls.append([put.key for put in batch])
@@ -144,6 +148,9 @@ class MemoryTarget:
     def find(self, keys: Collection[str]) -> dict[str, Found]:
         there = {key: self.records[key] for key in keys if key in self.records}
         return {key: Found(told.target_id, told.fingerprint) for key, told in there.items()}
+
+    def match(self, records: Sequence[Account]) -> dict[str, Found | Reject]:
+        return dict(self.find([record.key for record in records]))
 
     def keys(self) -> Iterator[Sequence[str]]:
         yield list(self.records)

@@ -7,12 +7,14 @@ are opaque to everybody but the source itself, so are a target's payloads.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from crossdock.domain.customer import Account
+from crossdock.domain.item import Item
 from crossdock.domain.record import Record
 from crossdock.errors import Reject
 
@@ -65,6 +67,17 @@ class Source(Protocol[R_co]):
     def parse(self, raw: bytes) -> R_co:
         """The canonical record. Raises Reject, or pydantic's ValidationError, for a bad row."""
 
+    def content(self, ref: str) -> bytes:
+        """The file a record refers to by ``ref`` (an image). Raises Reject when there is none, Retry or Stop."""
+
+
+Content = Callable[[str], bytes]
+"""``Source.content``, as a target is given it."""
+
+Links = Mapping[str, str]
+"""What else a record is in the target, besides itself: SKU -> the target's id of the variant."""
+
+NO_LINKS: Links = MappingProxyType({})
 
 Op = Literal["create", "update", "remove"]
 
@@ -86,13 +99,15 @@ class Outcome(NamedTuple):
     target_id: str | None
     refused: Reject | None = None
     note: str | None = None
+    links: Links = NO_LINKS
 
 
 class Found(NamedTuple):
-    """A record the target has. ``fingerprint`` None: not kept, or not written by us."""
+    """A record the target has. ``fingerprint`` None: not kept, not written by us, or only half there."""
 
     target_id: str
     fingerprint: str | None
+    links: Links = NO_LINKS
 
 
 class Target(Protocol[R_contra]):
@@ -110,22 +125,33 @@ class Target(Protocol[R_contra]):
     def batch(self) -> int:
         """How many records one call likes best."""
 
+    @property
+    def lanes(self) -> int:
+        """How many calls it takes side by side; ``put`` is then called from so many threads."""
+
     def fingerprint(self) -> str:
         """Which system this is (host, database, shop id): what a write approval is given for."""
 
     def payload(self, record: R_contra) -> bytes:
         """What ``put`` will be given for this record. Pure. Raises Reject if it cannot be said."""
 
-    def put(self, batch: Sequence[Put]) -> Iterable[Outcome]:
+    def put(self, batch: Sequence[Put], content: Content) -> Iterable[Outcome]:
         """Write the batch; doing it twice leaves the same as doing it once.
 
-        One Outcome per Put, in any order. ``remove`` withdraws (unpublish, leave the group), it
+        ``content`` gives the files that payloads refer to; only what the target lacks is asked for. One
+        Outcome per Put, in any order. ``remove`` withdraws (unpublish, leave the group), it
         never deletes. Raises Reject when the batch is refused as a whole and nothing was kept,
         Retry when nothing was sent, AnswerLost when something may have been carried out.
         """
 
     def find(self, keys: Collection[str]) -> dict[str, Found]:
-        """Which of these records the target has, by natural key."""
+        """Which of these records the target has whole, by natural key."""
+
+    def match(self, records: Sequence[R_contra]) -> Mapping[str, Found | Reject]:
+        """Which of these records, of which we know nothing yet, are there already, whoever made them.
+
+        A Reject: a part of the record (a SKU) belongs to something else there. Read before every create.
+        """
 
     def keys(self) -> Iterator[Sequence[str]]:
         """The natural keys of all records of this kind that the target has."""
@@ -155,3 +181,5 @@ class Claims(Protocol):
 
 CustomerSource = Source[Account]
 CustomerTarget = Target[Account]
+ItemSource = Source[Item]
+ItemTarget = Target[Item]

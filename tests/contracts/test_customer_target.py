@@ -49,6 +49,10 @@ def an_account(**changes: Any) -> Account:
     return Account(number=number, name=f"Company {number}", buyers=buyers, addresses=(address,), **changes)
 
 
+def no_files(ref: str) -> bytes:
+    raise AssertionError(f"an account has no file {ref}")
+
+
 def put(case: Case, *accounts: Account, op: Any = "create", fingerprint: str = "f1") -> dict[str, str]:
     """Write and expect success; the target's ids by key."""
     found = case.target.find([account.key for account in accounts])
@@ -56,7 +60,7 @@ def put(case: Case, *accounts: Account, op: Any = "create", fingerprint: str = "
         Put(one.key, op, found[one.key].target_id if one.key in found else None, case.target.payload(one), fingerprint)
         for one in accounts
     ]
-    outcomes = list(case.target.put(batch))
+    outcomes = list(case.target.put(batch, no_files))
     assert {outcome.key for outcome in outcomes} == {account.key for account in accounts}
     assert [outcome.refused for outcome in outcomes if outcome.refused] == []
     return {outcome.key: str(outcome.target_id) for outcome in outcomes}
@@ -126,7 +130,7 @@ def test_removed_is_withdrawn_not_deleted(case: Case) -> None:
 
 def test_removing_what_is_not_there_is_no_fault(case: Case) -> None:
     key = an_account().key
-    (outcome,) = case.target.put([Put(key, "remove", None, b"", "gone")])
+    (outcome,) = case.target.put([Put(key, "remove", None, b"", "gone")], no_files)
     assert outcome.refused is None
 
 

@@ -101,7 +101,8 @@ def dsn(pg) -> str:
 def world(dsn) -> Iterator[World]:
     with psycopg.connect(dsn, options="-c search_path=crossdock") as db:
         db.execute("""
-            TRUNCATE run, lease, watermark, ledger, outbox, quarantine, parked, held, target, review
+            TRUNCATE run, lease, watermark, ledger, outbox, quarantine, parked, held, target, review, link,
+                     override, acceptance
             RESTART IDENTITY""")
     world = World(dsn)
     yield world

@@ -69,10 +69,10 @@ class Story:
         self._put = self.world.shop.put
         self.world.shop.put = self._tell
 
-    def _tell(self, batch):
+    def _tell(self, batch, content):
         calls = len(self.world.shop.calls)
         try:
-            outcomes = self._put(batch)
+            outcomes = self._put(batch, content)
         except Reject:
             calls += 1
             raise

@@ -16,7 +16,7 @@ from crossdock.errors import AnswerLost, QualityStop, Reject, Retry, Stop, Write
 from crossdock.ports import Claim, Outcome
 from crossdock.store.postgres import forget_links
 from crossdock.sync.flows import CUSTOMERS
-from crossdock.sync.run import RowFailure, Verdict
+from crossdock.sync.run import BatchFailure, RowFailure, Verdict
 
 ALL = ("extract", "validate", "transform", "load", "settle")
 
@@ -153,7 +153,7 @@ def test_a_failed_load_may_be_cleared_alone(world):
 
 def test_a_failed_gate_may_be_cleared_alone(world):
     many(world, 3)
-    world.gate.verdict = Verdict(critical=("bad",))
+    world.gate.verdict = Verdict(critical=(BatchFailure("bad", "bad", ""),))
     with pytest.raises(QualityStop):
         world.sync("one")
     world.gate.verdict = Verdict()
@@ -190,12 +190,12 @@ def test_a_run_that_loses_its_lease_while_it_loads_stops(world):
     world.steps(run, *ALL[:3])
     put = world.shop.put
 
-    def overtaken(batch):
+    def overtaken(batch, content):
         world.query("update lease set expires_at = now() - interval '1 s' returning 1")
         other = world.run("other")
         other.store.open(other)
         world.shop.put = put
-        return put(batch)
+        return put(batch, content)
 
     world.shop.put = overtaken
     with pytest.raises(Stop, match="took this flow over"):
@@ -406,7 +406,7 @@ def test_the_same_key_bad_in_two_runs_is_one_open_row(world):
 def test_a_connector_that_forgets_an_outcome_is_stopped(world):
     many(world, 3)
     put = world.shop.put
-    world.shop.put = lambda batch: put(batch)[1:]
+    world.shop.put = lambda batch, content: put(batch, content)[1:]
     with pytest.raises(Stop, match="what became of 1 of 3"):
         world.sync()
 
@@ -416,9 +416,9 @@ def test_a_lost_answer_and_a_refusal_in_one_batch_write_nothing_twice(world):
     put = world.shop.put
     world.shop.refuses = {"C-4"}
 
-    def half(batch):
+    def half(batch, content):
         world.shop.put = put
-        put(batch[:2])
+        put(batch[:2], content)
         raise AnswerLost("no answer")
 
     world.shop.put = half
@@ -600,7 +600,9 @@ def test_texts_for_people_stay_short(world):
     for n in range(2_000):
         acme(world, f"id-{n}", "C-1")
     acme(world, "x", "C-2")
-    world.shop.put = lambda batch: [Outcome(put.key, None, Reject("no", "x" * 100_000, "y" * 100_000)) for put in batch]
+    world.shop.put = lambda batch, _: [
+        Outcome(put.key, None, Reject("no", "x" * 100_000, "y" * 100_000)) for put in batch
+    ]
     settled, _ = world.sync()
     assert len(settled.line) < 1_000
     for source_id, reason, remedy in world.query("select source_id, reason, remedy from quarantine"):

@@ -7,7 +7,7 @@ from tests.engine.accounts import acme, many
 from tests.fakes import Told
 
 from crossdock.errors import QualityStop, Retry, Stop, WritesOff
-from crossdock.sync.run import RowFailure, Verdict
+from crossdock.sync.run import BatchFailure, RowFailure, Verdict
 
 
 def test_a_new_account_is_created_and_linked(world):
@@ -235,7 +235,7 @@ def test_a_lost_answer_writes_nothing_twice(world):
 
 def test_a_bad_batch_writes_nothing_and_the_watermark_stays(world):
     many(world, 3)
-    world.gate.verdict = Verdict(critical=("numbers are not unique",))
+    world.gate.verdict = Verdict(critical=(BatchFailure("not unique", "numbers are not unique (2 of 9)", ""),))
     with pytest.raises(QualityStop, match="Nothing was written"):
         world.sync()
     assert world.shop.calls == [] and world.query("select * from watermark") == []
@@ -405,7 +405,7 @@ def test_a_task_killed_while_a_batch_was_under_way_does_not_send_it_twice(world)
         world.step(run, step)
     killed = world.run(run.airflow_run)
     killed.store.resume(killed)
-    world.shop.put(killed.store.next_batch(killed, 4))
+    world.shop.put(next(killed.store.batches(killed, 4)), world.erp.content)
     world.step(run, "load")
     world.step(run, "settle")
     assert world.shop.calls == [["C-1", "C-2", "C-3"]] and run.books.created == 3
@@ -436,7 +436,7 @@ def test_a_lease_left_behind_is_taken_over_when_it_has_expired(world):
 
 def test_the_same_failure_in_the_same_window_is_one_incident(world):
     many(world, 1)
-    world.gate.verdict = Verdict(critical=("bad",))
+    world.gate.verdict = Verdict(critical=(BatchFailure("bad", "bad", ""),))
     repeated = []
     for _ in range(3):
         run = world.run()

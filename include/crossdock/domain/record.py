@@ -32,7 +32,7 @@ FilledText = Annotated[PlainText, Field(min_length=1)]
 """PlainText that says something."""
 
 Need = tuple[str, str]
-"""A link that must exist before a record can be written: (flow, key)."""
+"""What must exist before a record can be written: (flow, key), or a link: ("variant", SKU)."""
 
 
 class Value(BaseModel):
@@ -46,7 +46,8 @@ class Record(Value):
 
     ``COLUMNS`` names the typed columns (name -> SQL type) on which the quality gate looks at a
     staged batch; ``columns()`` gives their values. ``parts`` are the source's own ids of everything
-    the record was put together from: when one of them is gone, the record is read again.
+    the record was put together from: when one of them is gone, the record is read again. ``names``
+    are what no two records may share and what other flows know its parts by: an item's SKUs.
     """
 
     COLUMNS: ClassVar[dict[str, str]] = {}
@@ -62,6 +63,11 @@ class Record(Value):
     def needs(self) -> frozenset[Need]:
         """Links without which this record is too early."""
         return frozenset()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Keys of the links this record will have in the target (``ports.Links``)."""
+        return ()
 
     @property
     def gone(self) -> bool:

@@ -9,7 +9,7 @@ import logging
 import os
 from typing import Any
 
-from crossdock.sync.run import RowFailure, Verdict
+from crossdock.sync.run import BatchFailure, RowFailure, Verdict
 
 
 class ExpectationsGate:
@@ -55,7 +55,8 @@ class ExpectationsGate:
             config = one.expectation_config
             meta = config.meta or {}
             if config.severity == "critical":
-                critical.append(f"{meta['says']} ({_count(one.result)} of {count})")
+                text = f"{meta['says']} ({_count(one.result)} of {count})"
+                critical.append(BatchFailure(meta["says"], text, _failing_rows(gx, batch, config)))
             elif "code" in meta:
                 query = _failing_rows(gx, batch, config)
                 failures.append(RowFailure(meta["code"], meta["reason"], meta["remedy"], query))
@@ -68,7 +69,9 @@ def _count(result: dict[str, Any]) -> Any:
 
 def _failing_rows(gx: Any, batch: Any, config: Any) -> str:
     complete = {"result_format": "COMPLETE", "unexpected_index_column_names": ["key"], "partial_unexpected_count": 1}
-    query = batch.validate(config.to_domain_obj(), result_format=complete).result["unexpected_index_query"]
+    query = batch.validate(config.to_domain_obj(), result_format=complete).result.get("unexpected_index_query")
+    if not query:
+        return ""
     return f"SELECT key FROM ({query.rstrip().rstrip(';')}) AS failing"  # noqa: S608  written by GX itself
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterator, Sequence
 from typing import Any, LiteralString
 
 from psycopg import sql
@@ -12,7 +13,7 @@ from crossdock.ports import Outcome, Put
 from crossdock.store.stage import StageTables
 from crossdock.store.statements import NONE, WITHDRAWN
 from crossdock.sync.flow import Flow
-from crossdock.sync.run import Decided, Refusal, Run
+from crossdock.sync.run import Decided, Form, Refusal, Run
 
 
 class Outbox(StageTables):
@@ -48,20 +49,20 @@ class Outbox(StageTables):
             for key, op, target_id, payload, canon in self._run(run, text, **values)
         ]
 
-    def adopt(self, run: Run, done: Mapping[str, str]) -> None:
+    def adopt(self, run: Run, done: Sequence[Outcome]) -> None:
         with self._db.transaction():
             self._run(
                 run,
                 """
                 UPDATE outbox o
-                SET status = 'done', target_id = d.target_id, done_at = now(), note = 'found carried out'
-                FROM unnest(%(keys)s::text[], %(ids)s::text[]) AS d (key, target_id)
+                SET status = 'done', target_id = coalesce(d.target_id, o.target_id), done_at = now(),
+                    note = d.note, links = d.links
+                FROM jsonb_to_recordset(%(told)s::jsonb) AS d (key text, target_id text, note text, links jsonb)
                 WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'pending')
                   AND EXISTS (SELECT FROM run r WHERE r.id = o.run_id AND r.scope = %(scope)s)
                   AND o.key = d.key
                 """,
-                keys=list(done),
-                ids=list(done.values()),
+                told=_told(done),
             )
             # a run that broke off in transform had written a part: the watermark stayed, its window is read again
             self._run(
@@ -131,6 +132,11 @@ class Outbox(StageTables):
                               AND x.key = substr(need, strpos(need, ':') + 1)
                               AND x.target_id IS NOT NULL
                               AND NOT x.removed
+                            UNION ALL
+                            SELECT FROM link x
+                            WHERE x.pair = %(pair)s
+                              AND x.kind = split_part(need, ':', 1)
+                              AND x.key = substr(need, strpos(need, ':') + 1)
                         )
                     ) n ON true
                     WHERE w.action IS NULL
@@ -148,16 +154,6 @@ class Outbox(StageTables):
         """The brake: it counts what is a loss now and was none before. First loads and forced records are exempt."""
         if run.request.force or not run.flow.losses:
             return
-        live = int(
-            self._one(
-                run,
-                """
-                SELECT count(*)
-                FROM ledger
-                WHERE (pair, flow) = (%(pair)s, %(flow)s) AND NOT removed AND NOT lost AND target_id IS NOT NULL
-                """,
-            )
-        )
         losses = int(
             self._one(
                 run,
@@ -171,6 +167,18 @@ class Outbox(StageTables):
             )
         )
         brake = run.flow.brake
+        if losses <= brake.at_least:
+            return
+        live = int(
+            self._one(
+                run,
+                """
+                SELECT count(*)
+                FROM ledger
+                WHERE (pair, flow) = (%(pair)s, %(flow)s) AND NOT removed AND NOT lost AND target_id IS NOT NULL
+                """,
+            )
+        )
         if losses > max(brake.at_least, brake.share * live):
             self._run(
                 run,
@@ -223,7 +231,7 @@ class Outbox(StageTables):
 
     def decided(self, run: Run) -> Iterator[Sequence[Decided]]:
         query: LiteralString = """
-            SELECT key, action, source_id, target_id, canon_hash, payload
+            SELECT key, action, source_id, target_id, raw_hash, payload
             FROM {wide}
             WHERE action IN ('create', 'update', 'remove')
             ORDER BY key
@@ -357,25 +365,38 @@ class Outbox(StageTables):
                 f"'crossdock --pair {run.pair} target on {side}' switches it on again, then clear this run."
             )
 
-    def next_batch(self, run: Run, size: int) -> Sequence[Put]:
-        return self._puts(
-            run,
-            """
-            WITH batch AS (
+    def unsend(self, run: Run) -> None:
+        self._run(run, "UPDATE outbox SET sent_at = NULL WHERE (run_id, status) = (%(id)s, 'pending')")
+
+    def batches(self, run: Run, size: int) -> Iterator[Sequence[Put]]:
+        after = ""
+        while True:
+            # by key, not from the start: rows that are done would be passed over again and again
+            rows = self._run(
+                run,
+                """
                 SELECT key
                 FROM outbox
-                WHERE (run_id, status) = (%(id)s, 'pending')
+                WHERE (run_id, status) = (%(id)s, 'pending') AND sent_at IS NULL AND key > %(after)s
                 ORDER BY key
                 LIMIT %(size)s
+                """,
+                size=size,
+                after=after,
+            ).fetchall()
+            if not rows:
+                return
+            after = rows[-1][0]
+            yield self._puts(
+                run,
+                """
+                UPDATE outbox
+                SET sent_at = now()
+                WHERE run_id = %(id)s AND key = ANY(%(keys)s)
+                RETURNING key, op, target_id, payload, canon_hash
+                """,
+                keys=[key for (key,) in rows],
             )
-            UPDATE outbox o
-            SET sent_at = now()
-            FROM batch b
-            WHERE o.run_id = %(id)s AND o.key = b.key
-            RETURNING o.key, o.op, o.target_id, o.payload, o.canon_hash
-            """,
-            size=size,
-        )
 
     def confirm(self, run: Run, outcomes: Sequence[Outcome]) -> None:
         with self._db.transaction():
@@ -384,13 +405,12 @@ class Outbox(StageTables):
                 run,
                 """
                 UPDATE outbox o
-                SET status = 'done', done_at = now(), target_id = coalesce(d.target_id, o.target_id), note = d.note
-                FROM unnest(%(keys)s::text[], %(ids)s::text[], %(notes)s::text[]) AS d (key, target_id, note)
+                SET status = 'done', done_at = now(), target_id = coalesce(d.target_id, o.target_id), note = d.note,
+                    links = d.links
+                FROM jsonb_to_recordset(%(told)s::jsonb) AS d (key text, target_id text, note text, links jsonb)
                 WHERE o.run_id = %(id)s AND o.key = d.key
                 """,
-                keys=[outcome.key for outcome in done],
-                ids=[outcome.target_id for outcome in done],
-                notes=[outcome.note for outcome in done],
+                told=_told(done),
             )
             self._refuse(run, outcomes)
             self._renew(run)
@@ -409,10 +429,18 @@ class Outbox(StageTables):
             """,
             keys=list(refused),
         ).fetchall()
+        records: dict[str, str] = {}
+        if self._has_stage(run):
+            records = dict(
+                self._run(
+                    run, "SELECT key, payload FROM {wide} WHERE key = ANY(%(keys)s)", keys=list(refused)
+                ).fetchall()
+            )
         refusals = [
-            Refusal(key, source_id, error.code, error.reason, error.remedy, payload, raw_hash)
-            for key, source_id, payload, raw_hash in rows
-            for error in (refused[key],)
+            Refusal(key, source_id, error.code, error.reason, error.remedy, record or told, raw_hash, form)
+            for key, source_id, told, raw_hash in rows
+            for error, record in ((refused[key], records.get(key)),)
+            for form in (_FORM[bool(record)],)
         ]
         self._to_quarantine(run, "load", refusals)
 
@@ -424,19 +452,24 @@ class Outbox(StageTables):
             run,
             """
             INSERT INTO ledger (
-                pair, flow, key, source_id, target_id, raw_hash, canon_hash, parts, removed, lost, run_id, synced_at
+                pair, flow, key, source_id, target_id, raw_hash, canon_hash, parts, removed, lost, vanished, run_id,
+                synced_at
             )
             SELECT o.pair, o.flow, o.key, o.source_id, o.target_id, o.raw_hash, o.canon_hash, o.parts,
-                   o.op = 'remove', o.lost, o.run_id, o.done_at
+                   o.op = 'remove', o.lost, o.raw_hash = %(none)s, o.run_id, o.done_at
             FROM outbox o
             JOIN run r ON r.id = o.run_id AND r.scope = %(scope)s
             WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'done')
             ON CONFLICT (pair, flow, key) DO UPDATE
             SET source_id = excluded.source_id, target_id = excluded.target_id, raw_hash = excluded.raw_hash,
                 canon_hash = excluded.canon_hash, parts = excluded.parts, removed = excluded.removed,
-                lost = excluded.lost, run_id = excluded.run_id, synced_at = excluded.synced_at
+                lost = excluded.lost, vanished = excluded.vanished, run_id = excluded.run_id,
+                synced_at = excluded.synced_at
             """,
+            none=NONE,
         )
+        if run.flow.links:
+            self._merge_links(run)
         self._run(
             run,
             """
@@ -460,6 +493,35 @@ class Outbox(StageTables):
             """,
         )
 
+    def _merge_links(self, run: Run) -> None:
+        self._run(
+            run,
+            """
+            DELETE FROM link x
+            USING outbox o, run r
+            WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'done')
+              AND r.id = o.run_id
+              AND r.scope = %(scope)s
+              AND (x.pair, x.flow, x.owner) = (o.pair, o.flow, o.key)
+              AND (o.op = 'remove' OR NOT coalesce(o.links, '{{}}') ? x.key)
+            """,
+        )
+        self._run(
+            run,
+            """
+            INSERT INTO link (pair, kind, key, flow, owner, target_id)
+            SELECT DISTINCT ON (e.key) %(pair)s, %(kind)s, e.key, %(flow)s, o.key, e.value
+            FROM outbox o
+            JOIN run r ON r.id = o.run_id AND r.scope = %(scope)s
+            CROSS JOIN jsonb_each_text(o.links) AS e
+            WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'done') AND o.op <> 'remove'
+            ORDER BY e.key, o.run_id DESC
+            ON CONFLICT (pair, kind, key) DO UPDATE
+            SET flow = excluded.flow, owner = excluded.owner, target_id = excluded.target_id
+            """,
+            kind=run.flow.links,
+        )
+
     def merge(self, run: Run) -> None:
         books = run.books
         with self._db.transaction():
@@ -469,10 +531,12 @@ class Outbox(StageTables):
                     run,
                     """
                     UPDATE ledger l
-                    SET raw_hash = w.raw_hash, parts = w.parts, source_id = w.source_id
+                    SET raw_hash = w.raw_hash, parts = w.parts, source_id = w.source_id,
+                        vanished = w.raw_hash = %(none)s
                     FROM {wide} w
                     WHERE (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = w.key AND w.action = 'unchanged'
                     """,
+                    none=NONE,
                 )
                 self._forget_what_is_settled(run)
             rows = self._run(run, "SELECT op, status, count(*) FROM outbox WHERE run_id = %(id)s GROUP BY 1, 2")
@@ -532,6 +596,17 @@ class Outbox(StageTables):
                 """,
                 {"table": sql.Identifier(table)},
             )
+
+
+_FORM: tuple[Form, Form] = ("told", "record")
+
+
+def _told(outcomes: Sequence[Outcome]) -> str:
+    """Rows for ``jsonb_to_recordset``."""
+    names = ("key", "target_id", "note")
+    return json.dumps(
+        [{**{name: getattr(one, name) for name in names}, "links": dict(one.links) or None} for one in outcomes]
+    )
 
 
 def _lost(flow: Flow) -> dict[str, sql.Composable]:

@@ -85,6 +85,7 @@ def switch_target(connection: Connection[Any], pair: str, side: str, enabled: bo
 def forget_links(connection: Connection[Any], pair: str, flow: str) -> None:
     """Empty the ledger of a flow: its next run adopts what the target holds, by natural key."""
     connection.execute("DELETE FROM crossdock.ledger WHERE (pair, flow) = (%s, %s)", (pair, flow))
+    connection.execute("DELETE FROM crossdock.link WHERE (pair, flow) = (%s, %s)", (pair, flow))
     connection.execute("DELETE FROM crossdock.watermark WHERE (pair, flow) = (%s, %s)", (pair, flow))
     connection.execute(
         """

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from psycopg import sql
 
 from crossdock.store.statements import NONE, Statements, plain
-from crossdock.sync.run import Refusal, RowFailure, Run, Stage, Verdict
+from crossdock.sync.run import Override, Refusal, RowFailure, Run, Stage, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -50,21 +50,35 @@ class Quarantine(Statements):
             run,
             """
             INSERT INTO quarantine (
-                pair, flow, key, source_id, run_id, stage, code, reason, remedy, payload, raw_hash
+                pair, flow, key, source_id, run_id, stage, code, reason, remedy, payload, raw_hash, form
             )
             SELECT %(pair)s, %(flow)s, r.key, r.source_id, %(id)s, %(stage)s, r.code, r.reason, r.remedy,
-                   r.payload, r.raw_hash
+                   r.payload, r.raw_hash, r.form
             FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (
-                key text, source_id text, code text, reason text, remedy text, payload text, raw_hash uuid
+                key text, source_id text, code text, reason text, remedy text, payload text, raw_hash uuid, form text
             )
             ON CONFLICT (pair, flow, key) WHERE resolved_at IS NULL DO UPDATE
             SET source_id = excluded.source_id, run_id = excluded.run_id, stage = excluded.stage,
                 code = excluded.code, reason = excluded.reason, remedy = excluded.remedy,
-                payload = excluded.payload, raw_hash = excluded.raw_hash,
+                payload = excluded.payload, raw_hash = excluded.raw_hash, form = excluded.form,
                 attempts = quarantine.attempts + 1, replay = false, last_seen = now()
             """,
             stage=stage,
             rows=json.dumps([_clean(refusal) for refusal in refusals]),
+        )
+
+    def overrides(self, run: Run) -> Mapping[str, Override]:
+        rows = self._run(
+            run,
+            "SELECT key, form, payload, raw_hash FROM override WHERE (pair, flow) = (%(pair)s, %(flow)s)",
+        )
+        return {key: Override(*kept) for key, *kept in rows}
+
+    def end_overrides(self, run: Run, keys: Collection[str]) -> None:
+        self._run(
+            run,
+            "DELETE FROM override WHERE (pair, flow) = (%(pair)s, %(flow)s) AND key = ANY(%(keys)s)",
+            keys=list(keys),
         )
 
     def relation(self, run: Run) -> str:
@@ -72,6 +86,28 @@ class Quarantine(Statements):
 
     def save_quality(self, run: Run, verdict: Verdict) -> None:
         self._run(run, "UPDATE run SET quality = %(quality)s WHERE id = %(id)s", quality=json.dumps(verdict.results))
+
+    def accepted(self, run: Run) -> Mapping[str, tuple[str, str]]:
+        rows = self._run(
+            run,
+            """
+            SELECT says, author, reason
+            FROM acceptance
+            WHERE (pair, flow) = (%(pair)s, %(flow)s) AND coalesce(run_id, %(id)s) = %(id)s
+            """,
+        )
+        return {says: (author, reason) for says, author, reason in rows}
+
+    def use_acceptance(self, run: Run, says: str) -> None:
+        self._run(
+            run,
+            """
+            UPDATE acceptance
+            SET run_id = %(id)s
+            WHERE (pair, flow, says) = (%(pair)s, %(flow)s, %(says)s) AND run_id IS NULL
+            """,
+            says=says,
+        )
 
     def quarantine_rows(self, run: Run, failure: RowFailure) -> None:
         with self._db.transaction():

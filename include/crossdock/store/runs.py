@@ -193,12 +193,14 @@ class Runs(Statements):
         self._run(
             run,
             """
-            INSERT INTO watermark (pair, flow, until)
-            VALUES (%(pair)s, %(flow)s, %(until)s)
+            INSERT INTO watermark (pair, flow, until, parts_at)
+            VALUES (%(pair)s, %(flow)s, %(until)s, CASE WHEN %(compared)s THEN now() END)
             ON CONFLICT (pair, flow) DO UPDATE
-            SET until = greatest(watermark.until, excluded.until)
+            SET until = greatest(watermark.until, excluded.until),
+                parts_at = coalesce(excluded.parts_at, watermark.parts_at)
             """,
             until=run.until,
+            compared=bool(run.totals.get("parts")),
         )
 
 

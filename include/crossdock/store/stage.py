@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from itertools import chain
 from time import monotonic
-from typing import Literal
+from typing import Literal, LiteralString
 
 from psycopg import sql
 
@@ -16,7 +16,7 @@ from crossdock.ports import Row
 from crossdock.store.quarantine import Quarantine
 from crossdock.store.runs import Runs
 from crossdock.store.statements import NONE, WITHDRAWN, plain
-from crossdock.sync.run import Changed, Refusal, Run, Staged, State
+from crossdock.sync.run import ACCEPTED_STOP, Changed, Refusal, Run, Staged, State, Unknown
 
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _COPY_END = b"\xff\xff"
@@ -24,6 +24,8 @@ _HEAD = struct.Struct("!hi").pack
 _LENGTH = struct.Struct("!i").pack
 _TAIL = struct.Struct("!i16siqiii?").pack
 _MAX_KEY = 200
+DUPLICATE_KEY, NAME_TAKEN = "duplicate_key", "name_taken"
+"""Codes of records that are tried again in each run: it may be the other one that is mended."""
 _RENEW = 60
 """Seconds of reading that go into one COPY; then the lease is renewed."""
 _PATIENCE = timedelta(days=1)
@@ -36,6 +38,7 @@ _COLUMNS = {
     "gone": "boolean",
     "needs": "text[]",
     "parts": "text[]",
+    "names": "text[]",
     "payload": "text",
 }
 
@@ -85,6 +88,7 @@ class StageTables(Runs, Quarantine):
                 gone       bool NOT NULL,
                 needs      text[] NOT NULL,
                 parts      text[] NOT NULL,
+                names      text[] NOT NULL DEFAULT '{{}}',
                 payload    text,
                 target_id  text,
                 action     text,
@@ -124,6 +128,24 @@ class StageTables(Runs, Quarantine):
                 copy.write(_COPY_END)
             self._renew(run)
 
+    def parts_due(self, run: Run) -> bool:
+        every = run.flow.parts_every
+        due = (
+            every is None
+            or run.since is None
+            or self._one(
+                run,
+                """
+                SELECT coalesce(parts_at < now() - %(every)s, true)
+                FROM watermark
+                WHERE (pair, flow) = (%(pair)s, %(flow)s)
+                """,
+                every=every,
+            )
+        )
+        run.totals["parts"] = bool(due)
+        return bool(due)
+
     def stage_parts(self, run: Run, parts: Iterable[Sequence[str]]) -> None:
         statement = self._statement(run, "COPY {part} FROM STDIN (FORMAT binary)")
         for page in parts:
@@ -137,7 +159,6 @@ class StageTables(Runs, Quarantine):
     def compare(self, run: Run) -> set[str]:
         with self._db.transaction():
             self._run(run, "ANALYZE {narrow} (key)")
-            self._run(run, "ANALYZE {part} (id)")
             self._run(
                 run,
                 """
@@ -154,6 +175,9 @@ class StageTables(Runs, Quarantine):
                 return {plain(key)[:_MAX_KEY] for key in run.request.keys} - self._nameless(run)
             everything = run.since is None
             asked = self._to_be_read(run, everything)
+            if run.totals.get("parts"):
+                self._run(run, "ANALYZE {part} (id)")
+                asked |= self._by_parts(run)
             return asked if everything else asked - self._nameless(run)
 
     def _to_be_read(self, run: Run, everything: bool) -> set[str]:
@@ -171,7 +195,7 @@ class StageTables(Runs, Quarantine):
             SELECT key FROM quarantine
             WHERE (pair, flow) = (%(pair)s, %(flow)s)
               AND resolved_at IS NULL
-              AND (replay OR code = 'duplicate_key')
+              AND (replay OR code = ANY(%(again)s))
             UNION
             SELECT q.key
             FROM quarantine q
@@ -181,7 +205,17 @@ class StageTables(Runs, Quarantine):
               AND NOT EXISTS (SELECT FROM {narrow} n WHERE n.key = q.key)
             UNION
             SELECT key FROM {fresh} WHERE moved
-            UNION
+            """,
+            everything=everything,
+            patience=_PATIENCE,
+            again=[DUPLICATE_KEY, NAME_TAKEN],
+        )
+
+    def _by_parts(self, run: Run) -> set[str]:
+        """Records that miss a part, and vanished ones whose parts are all back."""
+        return self._column(
+            run,
+            """
             SELECT l.key
             FROM (
                 SELECT key, unnest(parts) AS part
@@ -193,16 +227,13 @@ class StageTables(Runs, Quarantine):
             SELECT l.key
             FROM ledger l
             WHERE (l.pair, l.flow) = (%(pair)s, %(flow)s)
-              AND l.raw_hash = %(none)s
+              AND l.vanished
               AND l.parts <> '{{}}'
               AND NOT EXISTS (
                   SELECT FROM unnest(l.parts) AS part
                   WHERE NOT EXISTS (SELECT FROM {part} p WHERE p.id = part)
               )
             """,
-            everything=everything,
-            patience=_PATIENCE,
-            none=NONE,
         )
 
     def _nameless(self, run: Run) -> set[str]:
@@ -289,7 +320,7 @@ class StageTables(Runs, Quarantine):
             Refusal(
                 key,
                 owners,
-                "duplicate_key",
+                DUPLICATE_KEY,
                 f"The number {key} stands at several records of the source: {owners}.",
                 "Give each record a number of its own in the source system; none of them is written until then.",
                 "",
@@ -310,8 +341,8 @@ class StageTables(Runs, Quarantine):
         with self._db.cursor() as cursor, cursor.copy(statement) as copy:
             copy.set_types(list(types.values()))
             for record in records:
-                needs, parts = ([plain(text) for text in texts] for texts in (record.needs, record.parts))
-                copy.write_row((*record[:5], needs, parts, record.payload, *record.columns))
+                lists = [[plain(text) for text in texts] for texts in (record.needs, record.parts, record.names)]
+                copy.write_row((*record[:5], *lists, record.payload, *record.columns))
 
     def close_stage(self, run: Run, vanished: Collection[str]) -> None:
         with self._db.transaction():
@@ -365,8 +396,77 @@ class StageTables(Runs, Quarantine):
                 keys=list(vanished),
                 none=NONE,
             )
+            self._set_accepted_aside(run)
             self._run(run, "ANALYZE {wide} (key, action)")
-        run.totals = {"staged": self.staged(run)}
+            if run.flow.links:
+                self._quarantine_shared_names(run)
+        run.totals["staged"] = self.staged(run)
+
+    def _set_accepted_aside(self, run: Run) -> None:
+        """What a person has let a batch pass without stays in quarantine until it changes or is replayed."""
+        self._run(
+            run,
+            """
+            WITH aside AS (
+                UPDATE {wide} w
+                SET action = 'quarantined'
+                FROM quarantine q
+                WHERE (q.pair, q.flow) = (%(pair)s, %(flow)s)
+                  AND q.key = w.key
+                  AND q.raw_hash = w.raw_hash
+                  AND q.code = %(code)s
+                  AND q.resolved_at IS NULL
+                  AND NOT q.replay
+                  AND w.action IS NULL
+                RETURNING q.id
+            )
+            UPDATE quarantine q
+            SET run_id = %(id)s, last_seen = now()
+            FROM aside a
+            WHERE a.id = q.id AND %(apply)s
+            """,
+            code=ACCEPTED_STOP,
+            apply=run.mode == "apply",
+        )
+
+    def _quarantine_shared_names(self, run: Run) -> None:
+        shared = self._run(
+            run,
+            """
+            WITH claim AS (
+                SELECT key, unnest(names) AS name FROM {wide} WHERE NOT gone AND action IS DISTINCT FROM 'quarantined'
+            ),
+            shared AS (
+                SELECT c.key, c.name, other.key AS owner
+                FROM claim c
+                JOIN claim other ON other.name = c.name AND other.key <> c.key
+                UNION ALL
+                SELECT c.key, c.name, x.owner
+                FROM claim c
+                JOIN link x ON (x.pair, x.kind, x.key) = (%(pair)s, %(kind)s, c.name) AND x.owner <> c.key
+                WHERE NOT EXISTS (SELECT FROM {wide} w WHERE w.key = x.owner AND (w.gone OR c.name <> ALL(w.names)))
+            )
+            SELECT DISTINCT ON (s.key) s.key, w.source_id, s.name, s.owner, w.payload, w.raw_hash
+            FROM shared s
+            JOIN {wide} w ON w.key = s.key
+            WHERE w.action IS NULL
+            ORDER BY s.key, s.name, s.owner
+            """,
+            kind=run.flow.links,
+        ).fetchall()
+        refusals = [
+            Refusal(
+                key,
+                source_id,
+                NAME_TAKEN,
+                f"{run.flow.links.capitalize()} {name} stands at {owner} as well.",
+                f"Give each {run.flow.links} a number of its own in the source system.",
+                payload,
+                raw_hash,
+            )
+            for key, source_id, name, owner, payload, raw_hash in shared
+        ]
+        self.quarantine(run, "extract", refusals)
 
     def _has_stage(self, run: Run) -> bool:
         return self._one(run, "SELECT to_regclass(%(table)s)", table=f"crossdock.wide_{run.id}") is not None
@@ -377,9 +477,15 @@ class StageTables(Runs, Quarantine):
     def open_rows(self, run: Run) -> int:
         return int(self._one(run, "SELECT count(*) FROM {wide} WHERE action IS NULL"))
 
-    def staged_keys(self, run: Run) -> Iterator[Sequence[str]]:
-        for page in self._pages(run, "SELECT key FROM {wide} WHERE payload IS NOT NULL"):
-            yield [key for (key,) in page]
+    def unknown(self, run: Run) -> Iterator[Sequence[Unknown]]:
+        query: LiteralString = """
+            SELECT w.key, w.source_id, w.raw_hash, w.payload
+            FROM {wide} w
+            LEFT JOIN ledger l ON (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = w.key
+            WHERE w.payload IS NOT NULL AND w.action IS NULL AND l.target_id IS NULL
+            """
+        for page in self._pages(run, query):
+            yield [Unknown(*row) for row in page]
 
     def set_target_ids(self, run: Run, found: Mapping[str, str]) -> None:
         with self._db.transaction():

@@ -63,7 +63,7 @@ class Statements:
     def _pages(self, run: Run, text: LiteralString) -> Iterator[Sequence[Any]]:
         """Read with a server-side cursor that outlives transactions: what is made of a page commits with the page."""
         with self._db.cursor(name="pages", withhold=True) as cursor:
-            cursor.execute(self._statement(run, text))
+            cursor.execute(self._statement(run, text), {"pair": run.pair, "flow": run.flow.name})
             while page := cursor.fetchmany(PAGE):
                 yield page
 

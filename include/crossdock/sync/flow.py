@@ -29,7 +29,9 @@ class Flow:
     ``name`` is also the DAG, the suite and the connectors' attribute. ``unit`` is what the run's
     books count. ``losses`` names staged boolean columns that take something away from a shopper;
     ``totals`` names staged columns that are summed beside the counts. ``overlap`` is re-read in
-    every run: commits become visible late, clocks differ.
+    every run: commits become visible late, clocks differ. ``parts_every``: how often the source's
+    parts are compared with the ledger; None in every run. ``links``: what the names of its records are
+    called in other flows' needs.
     """
 
     name: str
@@ -41,3 +43,5 @@ class Flow:
     totals: tuple[str, ...] = ()
     brake: Brake = Brake()
     overlap: timedelta = timedelta(minutes=5)
+    parts_every: timedelta | None = None
+    links: str = ""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from crossdock.domain.customer import Account
+from crossdock.domain.item import Item
 from crossdock.sync.flow import Flow
 
 CUSTOMERS = Flow(
@@ -15,4 +18,16 @@ CUSTOMERS = Flow(
     totals=("buyers", "addresses"),
 )
 
-FLOWS = {flow.name: flow for flow in (CUSTOMERS,)}
+ITEMS = Flow(
+    name="items",
+    unit="product",
+    record=Item,
+    source="erp",
+    target="storefront",
+    losses=("gone",),
+    totals=("variants", "images"),
+    parts_every=timedelta(hours=1),
+    links="variant",
+)
+
+FLOWS = {flow.name: flow for flow in (CUSTOMERS, ITEMS)}

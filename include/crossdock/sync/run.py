@@ -54,6 +54,7 @@ class Staged(NamedTuple):
     gone: bool
     needs: list[str]
     parts: list[str]
+    names: list[str]
     payload: str
     columns: tuple[Any, ...]
 
@@ -65,8 +66,24 @@ class Decided(NamedTuple):
     op: Op
     source_id: str
     target_id: str | None
-    canon_hash: UUID
+    raw_hash: UUID | None
     payload: str | None
+
+
+class Unknown(NamedTuple):
+    """A staged record of which the ledger knows nothing, or nothing in the target."""
+
+    key: str
+    source_id: str
+    raw_hash: UUID | None
+    payload: str
+
+
+ACCEPTED_STOP = "accepted_stop"
+"""The code of rows for which a person let a batch pass."""
+
+Form = Literal["row", "record", "told", "cut"]
+"""What a quarantined payload is: the source's row, the canonical record, what the target was told, the start of it."""
 
 
 class Refusal(NamedTuple):
@@ -79,6 +96,15 @@ class Refusal(NamedTuple):
     remedy: str
     payload: str
     raw_hash: UUID | None
+    form: Form = "record"
+
+
+class Override(NamedTuple):
+    """A person's version of a record, for as long as the source's own row has this hash."""
+
+    form: Form
+    payload: str
+    raw_hash: UUID
 
 
 class RowFailure(NamedTuple):
@@ -90,11 +116,23 @@ class RowFailure(NamedTuple):
     query: str
 
 
+class BatchFailure(NamedTuple):
+    """An expectation without which the batch as a whole is suspect: it stops the run.
+
+    ``says`` is the same each time, ``text`` has the figures. ``query`` selects the keys of the rows that
+    fail it, "" where it cannot say which.
+    """
+
+    says: str
+    text: str
+    query: str
+
+
 @dataclass(frozen=True)
 class Verdict:
-    """What the quality gate says of a staged batch: ``critical`` texts stop the run."""
+    """What the quality gate says of a staged batch."""
 
-    critical: tuple[str, ...] = ()
+    critical: tuple[BatchFailure, ...] = ()
     rows: tuple[RowFailure, ...] = ()
     results: Mapping[str, Any] = field(default_factory=dict)
 
@@ -134,31 +172,44 @@ class Store(Protocol):
     def unconfirmed(self, run: Run) -> Sequence[Put]:
         """Outbox rows of earlier runs of which nobody knows whether they were carried out."""
 
-    def adopt(self, run: Run, done: Mapping[str, str]) -> None:
-        """Close them: those done (key -> target id) into the ledger, the others are parked to be read again."""
+    def adopt(self, run: Run, done: Sequence[Outcome]) -> None:
+        """Close them: those done into the ledger, the others are parked to be read again."""
 
     def stage_rows(
         self, run: Run, rows: Iterable[Sequence[Row]], origin: Literal["w", "t"], version: str
     ) -> Iterator[bytes]:
         """COPY (key, source id, hash, place) to the narrow stage; yields each page's bytes for the spool."""
 
+    def parts_due(self, run: Run) -> bool:
+        """Whether ``Flow.parts_every`` has passed, or everything is read."""
+
     def stage_parts(self, run: Run, parts: Iterable[Sequence[str]]) -> None: ...
     def compare(self, run: Run) -> set[str]:
         """Join what was read with the ledger. Returns the keys to be read by name: those asked for, or
 
-        parked, held and replayed ones, those whose number stood at several records, that miss a
-        part, whose parts are all back, that changed their owner, and quarantined ones that may be gone.
+        parked, held and replayed ones, those whose number or name stood at several records, that changed
+        their owner, quarantined ones that may be gone; and where parts were staged, those that miss a
+        part or whose parts are all back.
         """
 
     def sort_out(self, run: Run, asked: Collection[str]) -> Collection[str]:
         """Count into the books, drop repeated rows, quarantine keys with two owners, find the vanished."""
 
     def changed(self, run: Run) -> Iterator[Sequence[Changed]]: ...
+    def overrides(self, run: Run) -> Mapping[str, Override]:
+        """People's versions of records, by key."""
+
+    def end_overrides(self, run: Run, keys: Collection[str]) -> None:
+        """The source's own rows have changed."""
+
     def stage_records(self, run: Run, records: Sequence[Staged]) -> None:
         """COPY to the wide stage."""
 
     def close_stage(self, run: Run, vanished: Collection[str]) -> None:
-        """Mark what the target was told already as unchanged; stage what is gone from the source."""
+        """Mark what the target was told already as unchanged; stage what is gone from the source.
+
+        Records that claim the same name, or one that belongs to another record, are quarantined.
+        """
 
     def quarantine(self, run: Run, stage: Stage, refusals: Sequence[Refusal]) -> None:
         """Keep them for a person and mark their rows; a plan only marks the rows."""
@@ -174,13 +225,19 @@ class Store(Protocol):
         """The open rows, for the gate: schema.name."""
 
     def save_quality(self, run: Run, verdict: Verdict) -> None: ...
+    def accepted(self, run: Run) -> Mapping[str, tuple[str, str]]:
+        """Failures of the whole batch that a person lets pass in this run: ``says`` -> who, why."""
+
+    def use_acceptance(self, run: Run, says: str) -> None: ...
     def quarantine_rows(self, run: Run, failure: RowFailure) -> None: ...
 
     # ---- transform
     def first_run(self, run: Run) -> bool:
         """True while the ledger knows nothing of this flow."""
 
-    def staged_keys(self, run: Run) -> Iterator[Sequence[str]]: ...
+    def unknown(self, run: Run) -> Iterator[Sequence[Unknown]]:
+        """Open records that are not known to be in the target."""
+
     def set_target_ids(self, run: Run, found: Mapping[str, str]) -> None: ...
     def decide(self, run: Run) -> None:
         """create, update, remove, unchanged, wait, hold, skip or quarantined, for every open row."""
@@ -199,8 +256,11 @@ class Store(Protocol):
         """This run's own rows that were sent before the task was killed, unconfirmed."""
 
     def require_writable(self, run: Run, fingerprint: str) -> None: ...
-    def next_batch(self, run: Run, size: int) -> Sequence[Put]:
-        """The next pending rows, marked as sent."""
+    def unsend(self, run: Run) -> None:
+        """Those of them that turned out not to be carried out are to be sent again."""
+
+    def batches(self, run: Run, size: int) -> Iterator[Sequence[Put]]:
+        """What was not sent yet, by key; marked as sent when it is taken."""
 
     def confirm(self, run: Run, outcomes: Sequence[Outcome]) -> None:
         """Keep what became of them and renew the lease; refusals go to quarantine."""

@@ -10,7 +10,8 @@ import gc
 import hashlib
 import logging
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any, Literal
@@ -20,13 +21,15 @@ from pydantic import ValidationError
 
 from crossdock.domain.record import Record
 from crossdock.errors import AnswerLost, QualityStop, Reject, Stop
-from crossdock.ports import Claims, Outcome, Put, Source, Target, Window
-from crossdock.sync.run import Changed, Refusal, Run, Staged
+from crossdock.ports import Claims, Content, Found, Outcome, Put, Target, Window
+from crossdock.sync.run import ACCEPTED_STOP, Changed, Override, Refusal, RowFailure, Run, Staged, Unknown
 
 log = logging.getLogger(__name__)
 
 READ_BACK = 500
 """Keys asked of a system in one look-up."""
+_LONGEST = 100_000
+"""So many characters of a bad row are kept for a person."""
 
 
 # ---------------------------------------------------------------- extract
@@ -60,7 +63,7 @@ def extract(run: Run) -> bool:
 def _adopt(run: Run) -> None:
     """Close what an earlier run sent without hearing of it; what was not carried out is decided anew."""
     unsure = run.store.unconfirmed(run)
-    done = {outcome.key: outcome.target_id or "" for outcome in _carried_out(run.target, unsure)}
+    done = _carried_out(run.target, unsure)
     run.store.adopt(run, done)
     if unsure:
         log.info("%s: of %d unconfirmed writes %d were carried out", run, len(unsure), len(done))
@@ -91,7 +94,8 @@ def _stage(run: Run) -> None:
     with tempfile.TemporaryFile() as spool:
         if run.until:
             _spool(spool, store.stage_rows(run, source.changed(Window(run.since, run.until)), "w", _version(run)))
-            store.stage_parts(run, source.parts())
+            if store.parts_due(run):
+                store.stage_parts(run, source.parts())
         asked = store.compare(run)
         if asked:
             _spool(spool, store.stage_rows(run, source.read(asked), "t", _version(run)))
@@ -109,21 +113,39 @@ def _spool(spool: IO[bytes], pages: Iterator[bytes]) -> None:
 def _parse(run: Run, spool: IO[bytes]) -> None:
     """Changed rows to canonical records: validated one by one and dropped, memory stays flat."""
     salt = f"{_version(run)}/".encode()
+    overrides = run.store.overrides(run)
+    ended: list[str] = []
     for rows in run.store.changed(run):
         records, refusals = [], []
         for row in rows:
             spool.seek(row.offset)
             raw = spool.read(row.length)
+            override = overrides.get(row.key)
+            if override and override.raw_hash != row.raw_hash:
+                ended.append(row.key)
+                override = None
             try:
-                records.append(_staged(run.source, row, raw, salt))
+                records.append(_staged(row, _record(run, raw, override), salt))
             except (Reject, ValidationError) as error:
-                refusals.append(_refusal(row, raw, error))
+                refusals.append(_refusal(row, override.payload.encode() if override else raw, error))
         run.store.stage_records(run, records)
         run.store.quarantine(run, "extract", refusals)
+    run.store.end_overrides(run, ended)
 
 
-def _staged(source: Source[Any], row: Changed, raw: bytes, salt: bytes) -> Staged:
-    record: Record = source.parse(raw)
+def _record(run: Run, raw: bytes, override: Override | None) -> Record:
+    """The source's record, or a person's version of it; its parts are the source's in any case."""
+    if override is None or override.form == "row":
+        record: Record = run.source.parse(raw if override is None else override.payload.encode())
+        return record
+    try:
+        parts = run.source.parse(raw).parts
+    except (Reject, ValidationError):
+        parts = ()
+    return run.flow.record.model_validate_json(override.payload).model_copy(update={"parts": parts})
+
+
+def _staged(row: Changed, record: Record, salt: bytes) -> Staged:
     if record.key != row.key:
         raise Reject(
             "key_mismatch",
@@ -139,6 +161,7 @@ def _staged(source: Source[Any], row: Changed, raw: bytes, salt: bytes) -> Stage
         gone=record.gone,
         needs=[f"{flow}:{key}" for flow, key in sorted(record.needs)],
         parts=sorted(record.parts),
+        names=list(record.names),
         payload=payload,
         columns=record.columns(),
     )
@@ -146,15 +169,17 @@ def _staged(source: Source[Any], row: Changed, raw: bytes, salt: bytes) -> Stage
 
 def _refusal(row: Changed, raw: bytes, error: Reject | ValidationError) -> Refusal:
     """The reason names the field, never its value: it is read in places where personal data has no business."""
-    payload = raw.decode(errors="replace").replace("\x00", "�")[:100_000]
+    payload = raw.decode(errors="replace").replace("\x00", "�")
+    form: Literal["row", "cut"] = "row" if len(payload) <= _LONGEST else "cut"
+    kept = (payload[:_LONGEST], row.raw_hash, form)
     if isinstance(error, Reject):
-        return Refusal(row.key, row.source_id, error.code, error.reason, error.remedy, payload, row.raw_hash)
+        return Refusal(row.key, row.source_id, error.code, error.reason, error.remedy, *kept)
     faults = "; ".join(
         f"{'.'.join(map(str, e['loc'])) or 'record'}: {e['msg'].removeprefix('Value error, ')}"
         for e in error.errors()[:10]
     )
     remedy = "Correct these fields in the source system; the record is read again when it changes."
-    return Refusal(row.key, row.source_id, "invalid", faults, remedy, payload, row.raw_hash)
+    return Refusal(row.key, row.source_id, "invalid", faults, remedy, *kept)
 
 
 # ---------------------------------------------------------------- validate
@@ -176,14 +201,29 @@ def _pass_gate(run: Run) -> None:
     if count:
         verdict = run.gate.check(run.flow.name, run.store.relation(run), count)
         run.store.save_quality(run, verdict)
-        if verdict.critical:
+        accepted = run.store.accepted(run)
+        if stops := [one for one in verdict.critical if one.says not in accepted or not one.query]:
             raise QualityStop(
-                f"{run}: {'; '.join(verdict.critical)}. Nothing was written and the watermark stays. "
-                "Correct the records in the source system, then clear this run or wait for the next one."
+                f"{run}: {'; '.join(one.text for one in stops)}. Nothing was written and the watermark stays. "
+                "Correct the records in the source system, then clear this run or wait for the next one; or let the "
+                f"others pass and have these rows quarantined: crossdock --pair {run.pair} accept {run.flow.name} "
+                f"{stops[0].says!r} --reason '...'."
             )
+        for one in verdict.critical:
+            run.store.quarantine_rows(run, _let_pass(one.says, one.query, *accepted[one.says]))
+            run.store.use_acceptance(run, one.says)
         for failure in verdict.rows:
             run.store.quarantine_rows(run, failure)
     run.store.save(run, "validated")
+
+
+def _let_pass(says: str, query: str, author: str, reason: str) -> RowFailure:
+    return RowFailure(
+        ACCEPTED_STOP,
+        f"One of the rows for which the batch was stopped: {says}. {author} let the others pass: {reason}",
+        "Correct it in the source system, or replay it when it is right as it is.",
+        query,
+    )
 
 
 def _resume_staged(run: Run) -> None:
@@ -207,16 +247,16 @@ def _resume_staged(run: Run) -> None:
 def transform(run: Run) -> bool:
     """Decide for each record what is to be done with it, and write that to the outbox.
 
-    In ``plan`` mode this is the end. The first run of a flow on a target that already holds records
-    adopts them by natural key and ends as a plan too. Returns False if there is nothing to load.
+    What the ledger does not know is looked for in the target first, by natural key, and adopted. In
+    ``plan`` mode this is the end; the first run of a flow on a target that already holds records ends
+    as a plan too. Returns False if there is nothing to load.
     """
     _resume_staged(run)
     if run.step == "extracted":
         _pass_gate(run)
     if run.step != "validated":
         return run.mode == "apply"
-    if run.store.first_run(run):
-        _adopt_existing(run)
+    _adopt_existing(run)
     run.store.decide(run)
     for rows in run.store.decided(run):
         payloads, refusals = [], []
@@ -226,7 +266,9 @@ def transform(run: Run) -> bool:
                 payloads.append((row.key, b"" if record is None else run.target.payload(record)))
             except Reject as error:
                 refusals.append(
-                    Refusal(row.key, row.source_id, error.code, error.reason, error.remedy, row.payload or "", None)
+                    Refusal(
+                        row.key, row.source_id, error.code, error.reason, error.remedy, row.payload or "", row.raw_hash
+                    )
                 )
         run.store.to_outbox(run, payloads)
         run.store.quarantine(run, "transform", refusals)
@@ -236,15 +278,19 @@ def transform(run: Run) -> bool:
 
 
 def _adopt_existing(run: Run) -> None:
-    there = sum(map(len, run.target.keys()))
-    if not there:
+    """Whoever made it: nothing is created twice. What belongs to something else there is quarantined."""
+    first = run.store.first_run(run)
+    there = sum(map(len, run.target.keys())) if first else 0
+    if first and not there:
         return
     matched = 0
-    for page in run.store.staged_keys(run):
-        found = run.target.find(page)
+    for page in run.store.unknown(run):
+        answers = run.target.match([run.flow.record.model_validate_json(row.payload) for row in page])
+        found = {key: answer.target_id for key, answer in answers.items() if isinstance(answer, Found)}
         matched += len(found)
-        run.store.set_target_ids(run, {key: item.target_id for key, item in found.items()})
-    if run.mode == "apply":
+        run.store.set_target_ids(run, found)
+        run.store.quarantine(run, "transform", list(_conflicts(page, answers)))
+    if first and run.mode == "apply":
         run.mode = "plan"
         run.message = (
             f"first run on a {run.target.name} that already holds {there} {run.flow.unit} records: "
@@ -253,11 +299,18 @@ def _adopt_existing(run: Run) -> None:
         )
 
 
+def _conflicts(page: Sequence[Unknown], answers: Mapping[str, Found | Reject]) -> Iterator[Refusal]:
+    for row in page:
+        answer = answers.get(row.key)
+        if isinstance(answer, Reject):
+            yield Refusal(row.key, row.source_id, answer.code, answer.reason, answer.remedy, row.payload, row.raw_hash)
+
+
 # ---------------------------------------------------------------- load
 
 
 def load(run: Run) -> bool:
-    """Write the outbox to the target, batch by batch; each confirmed batch is committed.
+    """Write the outbox to the target, ``lanes`` batches at a time; each confirmed batch is committed.
 
     Raises WritesOff when writing to this system was not approved, Retry when it is away; what was
     confirmed until then stays confirmed.
@@ -268,19 +321,46 @@ def load(run: Run) -> bool:
     run.store.require_writable(run, run.target.fingerprint())
     if sent := run.store.sent(run):
         run.store.confirm(run, _carried_out(run.target, sent))
-    while batch := run.store.next_batch(run, run.target.batch):
-        outcomes = list(write(run.target, batch))
-        run.store.confirm(run, outcomes)
-        if silent := len({put.key for put in batch} - {outcome.key for outcome in outcomes}):
-            raise Stop(
-                f"{run}: {run.target.name} did not say what became of {silent} of {len(batch)} records. "
-                "This is a defect of its connector: report it with this log."
-            )
+        run.store.unsend(run)
+    _send_all(run)
     run.store.save(run, "loaded")
     return True
 
 
-def write(target: Target[Any], batch: Sequence[Put], known_bad: bool = False) -> Iterator[Outcome]:
+def _send_all(run: Run) -> None:
+    """Threads talk to the target, this one to the store. After an error nothing new is sent, and what is
+
+    under way is waited for and confirmed.
+    """
+    target, content = run.target, run.source.content
+    lanes, batches, error = target.lanes, run.store.batches(run, target.batch), None
+    under_way: dict[Future[list[Outcome]], Sequence[Put]] = {}
+    with ThreadPoolExecutor(lanes, thread_name_prefix="load") as pool:
+        while True:
+            while error is None and len(under_way) < lanes and (batch := next(batches, None)):
+                under_way[pool.submit(_written, target, batch, content)] = batch
+            if not under_way:
+                break
+            for done in wait(under_way, return_when=FIRST_COMPLETED).done:
+                batch = under_way.pop(done)
+                if done.exception():
+                    error = error or done.exception()
+                    continue
+                run.store.confirm(run, done.result())
+                if silent := len({put.key for put in batch} - {outcome.key for outcome in done.result()}):
+                    error = error or Stop(
+                        f"{run}: {target.name} did not say what became of {silent} of {len(batch)} records. "
+                        "This is a defect of its connector: report it with this log."
+                    )
+    if error:
+        raise error
+
+
+def _written(target: Target[Any], batch: Sequence[Put], content: Content) -> list[Outcome]:
+    return list(write(target, batch, content))
+
+
+def write(target: Target[Any], batch: Sequence[Put], content: Content, known_bad: bool = False) -> Iterator[Outcome]:
     """Put a batch; halve it when it is refused, so that one bad record stops only itself.
 
     ``known_bad``: the other half went through, so the whole batch would be refused again and is not
@@ -288,22 +368,22 @@ def write(target: Target[Any], batch: Sequence[Put], known_bad: bool = False) ->
     """
     if not known_bad or len(batch) == 1:
         try:
-            yield from _put(target, batch)
+            yield from _put(target, batch, content)
             return
         except Reject as refusal:
             if len(batch) == 1:
                 yield Outcome(batch[0].key, batch[0].target_id, refused=refusal)
                 return
     middle = len(batch) // 2
-    left = list(write(target, batch[:middle]))
+    left = list(write(target, batch[:middle], content))
     yield from left
-    yield from write(target, batch[middle:], known_bad=all(outcome.refused is None for outcome in left))
+    yield from write(target, batch[middle:], content, known_bad=all(outcome.refused is None for outcome in left))
 
 
-def _put(target: Target[Any], batch: Sequence[Put]) -> Iterable[Outcome]:
+def _put(target: Target[Any], batch: Sequence[Put], content: Content) -> Iterable[Outcome]:
     """Put, and when the answer is lost look what was carried out before the rest is sent once more."""
     try:
-        return list(target.put(batch))
+        return list(target.put(batch, content))
     except AnswerLost:
         done = _carried_out(target, batch)
         rest = [put for put in batch if put.key not in {outcome.key for outcome in done}]
@@ -314,11 +394,11 @@ def _put(target: Target[Any], batch: Sequence[Put]) -> Iterable[Outcome]:
             len(batch),
         )
         try:
-            return done + (list(target.put(rest)) if rest else [])
+            return done + (list(target.put(rest, content)) if rest else [])
         except Reject:
             if not done:
                 raise
-            return done + list(write(target, rest, known_bad=True))
+            return done + list(write(target, rest, content, known_bad=True))
 
 
 def _carried_out(target: Target[Any], puts: Sequence[Put]) -> list[Outcome]:
@@ -327,7 +407,7 @@ def _carried_out(target: Target[Any], puts: Sequence[Put]) -> list[Outcome]:
     for some in _some(puts, READ_BACK):
         found = target.find([put.key for put in some])
         outcomes += [
-            Outcome(put.key, found[put.key].target_id, note="found carried out")
+            Outcome(put.key, found[put.key].target_id, note="found carried out", links=found[put.key].links)
             for put in some
             if put.key in found and found[put.key].fingerprint == put.fingerprint
         ]
