@@ -126,7 +126,7 @@ def test_only_customers_are_read(customers: Customers) -> None:
 
 def test_a_window_of_many_pages(erp: RunningErp, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("crossdock.connectors.tryton.adapter.PAGE", 7)
-    monkeypatch.setattr("crossdock.connectors.tryton.adapter.IDS", 7)
+    monkeypatch.setattr("crossdock.connectors.tryton.reading.IDS", 7)
     paged = Tryton.from_connection(CONNECTION).customers
     sizes = [len(page) for page in paged.changed(Window(None, paged.now()))]
     keys = [row.key for page in paged.changed(Window(None, paged.now())) for row in page]

@@ -40,6 +40,11 @@ TRYTON: dict[str, Any] = {
         "blocked_category": _text("Category of the blocked", "Their buyers may not log in.", "Blocked"),
         "credit_hold_category": _text("Category on credit hold", "Their orders are held.", "Credit hold"),
         "tax_exempt_rule": _text("Tax rule of the exempt", "Customer tax rule of accounts without tax.", "Tax exempt"),
+        "web_shop": _text("Web shop", "Only its products are for sale. Empty: all that are salable."),
+        "option_attributes": _text(
+            "Attributes that are options", "Names, comma separated. Empty: attributes with a selection."
+        ),
+        "languages": _text("Languages", "Codes, comma separated (de, fr), in which names are read as well."),
         "timeout": _TIMEOUT,
         "requests_per_second": _PACE,
     },

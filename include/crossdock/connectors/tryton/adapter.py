@@ -11,19 +11,15 @@ from typing import Any, Protocol
 import msgspec
 
 from crossdock.connectors.tryton import mapping
+from crossdock.connectors.tryton.items import Items
+from crossdock.connectors.tryton.reading import ALL, NONE, Rpc, numbers, parts
+from crossdock.connectors.tryton.rows import stable
 from crossdock.domain.customer import Account
 from crossdock.errors import Misconfigured, Stop
 from crossdock.ports import Row, Window
 
 PAGE = 500
 """Parties in one answer: with more, an answer is no faster, only later (measured)."""
-IDS = 20_000
-"""Ids in one answer."""
-
-_ALL = ["active", "in", [True, False]]
-_NONE = ["active", "in", []]
-"""Tryton adds ``active = true`` to every list of clauses in which ``active`` does not stand: to a domain
-(hence _ALL), to the one below a ``where``, and to each ``OR`` (hence _NONE, an alternative that never holds)."""
 
 
 class Names(Protocol):
@@ -36,28 +32,12 @@ class Names(Protocol):
     model_fields_set: set[str]
 
 
-class Rpc(Protocol):
-    """The calls; their errors are told in hook.py."""
-
-    @property
-    def settings(self) -> Any:
-        """See ``Names``."""
-
-    def call(self, method: str, *params: Any) -> Any:
-        """Ask; Python values."""
-
-    def ask(self, method: str, *params: Any) -> bytes:
-        """Ask; JSON."""
-
-    def now(self) -> datetime:
-        """Tryton's clock."""
-
-
 class Tryton:
-    """One company in one Tryton database. What it serves: ``customers``."""
+    """One company in one Tryton database. What it serves: ``customers`` and ``items``."""
 
     def __init__(self, rpc: Rpc) -> None:
         self.customers = Customers(rpc)
+        self.items = Items(rpc)
 
     @classmethod
     def from_connection(cls, conn_id: str) -> Tryton:
@@ -104,13 +84,13 @@ class Customers:
 
         A party's part holds its number: an account that is renumbered misses the old one.
         """
-        yield from self._numbers()
+        yield from numbers(self._rpc, "party.party", "party", [self._members, ALL])
         for model, kind in (
             ("party.address", "address"),
             ("party.contact_mechanism", "contact"),
             ("party.identifier", "identifier"),
         ):
-            yield from self._ids(model, kind, [[f"party.{self._members[0]}", *self._members[1:]]])
+            yield from parts(self._rpc, model, kind, [[f"party.{self._members[0]}", *self._members[1:]]])
 
     def parse(self, raw: bytes) -> Account:
         """See mapping.py."""
@@ -147,7 +127,7 @@ class Customers:
     def _pages(self, which: list[Any]) -> Iterator[Sequence[Row]]:
         last = 0
         while True:
-            domain = [self._members, _ALL, ["id", ">", last], *([which] if which else [])]
+            domain = [self._members, ALL, ["id", ">", last], *([which] if which else [])]
             content = self._rpc.ask(
                 "model.party.party.search_read", domain, 0, PAGE, [["id", "ASC"]], list(mapping.FIELDS)
             )
@@ -161,25 +141,12 @@ class Customers:
                 raise Stop(f"Tryton's parties after id {last} cannot be read: {PAGE} rows, none of them JSON.")
             last = ahead
 
-    def _numbers(self) -> Iterator[Sequence[str]]:
-        found: list[dict[str, Any]] = [{"id": 0}]
-        while found:
-            domain = [self._members, _ALL, ["id", ">", found[-1]["id"]]]
-            found = self._rpc.call("model.party.party.search_read", domain, 0, IDS, [["id", "ASC"]], ["code"])
-            yield [f"party:{party['id']}={party['code'] or ''}" for party in found]
-
-    def _ids(self, model: str, kind: str, domain: list[Any]) -> Iterator[Sequence[str]]:
-        found: list[int] = [0]
-        while found:
-            found = self._rpc.call(f"model.{model}.search", [*domain, ["id", ">", found[-1]]], 0, IDS, [["id", "ASC"]])
-            yield [f"{kind}:{one}" for one in found]
-
 
 def _row(raw: msgspec.Raw) -> Row:
     """Bytes that mean the same on every reading; a row that is no JSON goes on as it came, without a key."""
     try:
         party = msgspec.json.decode(raw)
-        return Row(key=party["code"] or "", source_id=str(party["id"]), raw=mapping.stable(party))
+        return Row(key=party["code"] or "", source_id=str(party["id"]), raw=stable(party))
     except (msgspec.DecodeError, UnicodeDecodeError, KeyError, TypeError):
         return Row(key="", source_id="", raw=bytes(raw))
 
@@ -190,7 +157,7 @@ def _changed_since(since: datetime) -> list[Any]:
     ``last_modified_at`` is the start of the transaction: the overlap of the windows is for that.
     """
     own = ["last_modified_at", ">=", since]
-    lists = [[name, "where", [own, _ALL]] for name in ("addresses", "contact_mechanisms", "identifiers")]
+    lists = [[name, "where", [own, ALL]] for name in ("addresses", "contact_mechanisms", "identifiers")]
     # kept per company, in tables of their own; and what they point to, for its name and days
     paths = (
         "categories",
@@ -205,4 +172,4 @@ def _changed_since(since: datetime) -> list[Any]:
         "customer_currencies",
     )
     clauses = [own, *lists, *([f"{path}.last_modified_at", ">=", since] for path in paths)]
-    return ["OR", *clauses, _NONE]
+    return ["OR", *clauses, NONE]

@@ -7,7 +7,7 @@ was seen on 8.0.12. A failure of the application itself comes with status 200 an
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
@@ -32,6 +32,9 @@ class Settings(HttpSettings):
     blocked_category: str = "Blocked"
     credit_hold_category: str = "Credit hold"
     tax_exempt_rule: str = "Tax exempt"
+    web_shop: str | None = None
+    option_attributes: str | None = None
+    languages: str | None = None
 
 
 class _Answer(msgspec.Struct):
@@ -52,18 +55,18 @@ class TrytonHook(SystemHook):
         super().__init__(http_conn_id=tryton_conn_id)
         self._authorization: str | None = None
 
-    def call(self, method: str, *params: Any) -> Any:
+    def call(self, method: str, *params: Any, **context: Any) -> Any:
         """Ask: ``call("model.party.party.search_count", [["code", "=", "C0001"]])``.
 
-        The context is appended. Raises Retry, BadCredentials, or Misconfigured when Tryton does not
-        know the question or may not answer it to this user.
+        The user's context is appended, and ``context``. Raises Retry, BadCredentials, or Misconfigured when
+        Tryton does not know the question or may not answer it to this user.
         """
-        return values.loads(self.ask(method, *params))
+        return values.loads(self.ask(method, *params, **context))
 
-    def ask(self, method: str, *params: Any) -> bytes:
+    def ask(self, method: str, *params: Any, **context: Any) -> bytes:
         """As ``call``; the answer as JSON."""
         try:
-            return self._call(method, params, writes=False)
+            return self._call(method, params, context, writes=False)
         except Reject as refusal:
             raise Misconfigured(
                 f"Tryton does not answer {method}: {refusal.reason} Check the rights of the connection's user."
@@ -75,7 +78,7 @@ class TrytonHook(SystemHook):
         Raises Reject when it is refused, Retry when it was not sent, AnswerLost when it may have been
         done, Misconfigured for a method or field that is not there.
         """
-        return values.loads(self._call(method, params, writes=True))
+        return values.loads(self._call(method, params, {}, writes=True))
 
     def table(self, model: str, domain: Sequence[Any], fields: Sequence[str], limit: int) -> list[dict[str, Any]]:
         """Rows of a model over REST, ``limit`` at most, by id: for tables that JSON-RPC does not serve.
@@ -108,7 +111,7 @@ class TrytonHook(SystemHook):
 
     def now(self) -> datetime:
         """Tryton's clock, by the whole second below. Raises as ``call``."""
-        self._call("model.res.user.get_preferences", (True,), writes=False)
+        self._call("model.res.user.get_preferences", (True,), {}, writes=False)
         return self._clock
 
     def test_connection(self) -> tuple[bool, str]:
@@ -156,11 +159,11 @@ class TrytonHook(SystemHook):
             )
         return str(connection.schema)
 
-    def _call(self, method: str, params: Sequence[Any], *, writes: bool) -> bytes:
+    def _call(self, method: str, params: Sequence[Any], context: Mapping[str, Any], *, writes: bool) -> bytes:
         for last in (False, True):
             if self._authorization is None:
                 self._login()
-            response = self._post(self._database, method, (*params, self._context), writes=writes)
+            response = self._post(self._database, method, (*params, {**self._context, **context}), writes=writes)
             if response.status_code != 401 or last:
                 return _result(response, method, writes)
             self._authorization = None  # a session ends: by time, or when somebody ends it

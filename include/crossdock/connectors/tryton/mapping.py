@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
+from typing import NamedTuple, get_args, get_type_hints
 
 import msgspec
 from msgspec import Struct, field
-from pydantic import ValidationError
 
+from crossdock.connectors.tryton.rows import build, decode
 from crossdock.domain.customer import Account, Address, Buyer, Terms
-from crossdock.domain.record import Value
 from crossdock.errors import Reject
-
-_V = TypeVar("_V", bound=Value)
 
 VERSION = "1"
 """Raise it when a row is to be read differently although the fields stay the same."""
@@ -120,28 +117,6 @@ FIELDS = tuple(sorted(_fields(_Party)))
 """What to ask of ``party.party``."""
 
 _ROW = msgspec.json.Decoder(_Party, strict=False)  # SQLite says 1 where PostgreSQL says true
-_STABLE = msgspec.json.Encoder(order="deterministic")
-
-
-def stable(row: Any) -> bytes:
-    """The row's bytes, the same as long as its content is.
-
-    Tryton's own are not: names come in the order of a set, which changes with every start of the
-    server, and equal rows of a list in any order.
-    """
-    return _STABLE.encode(_sorted(row))
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _sorted(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return sorted(map(_sorted, value), key=lambda part: part["id"]) if _are_rows(value) else value
-    return value
-
-
-def _are_rows(values: list[Any]) -> bool:
-    return all(isinstance(value, dict) and isinstance(value.get("id"), int) for value in values)
 
 
 def to_account(raw: bytes, names: Names) -> Account:
@@ -150,14 +125,7 @@ def to_account(raw: bytes, names: Names) -> Account:
     Access is taken away whatever else is wrong: an archived or blocked party whose details cannot be
     read is an account without any.
     """
-    try:
-        party = _ROW.decode(raw)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise Reject(
-            "unreadable",
-            f"The row is not what Tryton sends for a party: {error}.",
-            "Replay it; if it stays so, something between Tryton and Crossdock spoils its answers.",
-        ) from None
+    party = decode(_ROW, raw, "party")
     blocked = names.blocked in {category.name for category in party.categories}
     try:
         return _account(party, names, blocked)
@@ -172,7 +140,7 @@ def to_account(raw: bytes, names: Names) -> Account:
 def _account(party: _Party, names: Names, blocked: bool) -> Account:
     account = f"account {party.code or f'of party {party.id}'}"
     categories = {category.name for category in party.categories}
-    return _build(
+    return build(
         Account,
         account,
         number=party.code,
@@ -199,7 +167,7 @@ def _terms(term: _PaymentTerm | None, account: str) -> Terms | None:
         sum(30 * one.months + 7 * one.weeks + one.days + (30 if one.day else 0) for one in line.relativedeltas)
         for line in term.lines
     ]
-    return _build(Terms, f"payment term of {account}", name=term.name, days=max(delays, default=0))
+    return build(Terms, f"payment term of {account}", name=term.name, days=max(delays, default=0))
 
 
 def _buyers(contacts: list[_Contact], account: str) -> tuple[Buyer, ...]:
@@ -213,7 +181,7 @@ def _buyers(contacts: list[_Contact], account: str) -> tuple[Buyer, ...]:
         if contact.type != "email" or contact.invoice or contact.delivery:
             continue
         person = _person(contact.name)
-        buyer = _build(
+        buyer = build(
             Buyer,
             f"contact mechanism {contact.id} of {account}",
             source_id=str(contact.id),
@@ -237,7 +205,7 @@ def _person(name: str | None) -> str:
 
 
 def _address(place: _Place, account: str) -> Address:
-    return _build(
+    return build(
         Address,
         f"address {place.id} of {account}",
         source_id=str(place.id),
@@ -258,17 +226,3 @@ def _parts(party: _Party) -> tuple[str, ...]:
     parts += [f"contact:{contact.id}" for contact in party.contact_mechanisms]
     parts += [f"identifier:{part.id}" for part in party.identifiers]
     return tuple(parts)
-
-
-def _build(model: type[_V], what: str, **given: Any) -> _V:
-    """The model, or a Reject that names the place and the field, but no value."""
-    try:
-        return model(**given)
-    except ValidationError as error:
-        fault = error.errors(include_input=False, include_url=False)[0]
-        name = str(fault["loc"][0])
-        raise Reject(
-            f"invalid_{name}",
-            f"{what[0].upper()}{what[1:]}: {name} {fault['msg'].removeprefix('Value error, ')}.",
-            "Correct it in Tryton; the next run takes it up.",
-        ) from None

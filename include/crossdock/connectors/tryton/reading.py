@@ -1,0 +1,79 @@
+"""How tables of Tryton are read, whatever the domain: flat, by id, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+IDS = 20_000
+"""Ids in one answer."""
+
+ALL = ["active", "in", [True, False]]
+NONE = ["active", "in", []]
+"""Tryton adds ``active = true`` to every list of clauses in which ``active`` does not stand: to a domain
+(hence ALL), to the one below a ``where``, and to each ``OR`` (hence NONE, an alternative that never holds)."""
+
+Record = dict[str, Any]
+
+
+class Rpc(Protocol):
+    """The calls; their errors are told in hook.py."""
+
+    @property
+    def settings(self) -> Any:
+        """What the connection says (hook.py)."""
+
+    def call(self, method: str, *params: Any, **context: Any) -> Any:
+        """Ask; Python values."""
+
+    def ask(self, method: str, *params: Any, **context: Any) -> bytes:
+        """Ask; JSON."""
+
+    def now(self) -> datetime:
+        """Tryton's clock."""
+
+
+def table(rpc: Rpc, model: str, domain: Sequence[Any], fields: Sequence[str], **context: Any) -> list[Record]:
+    """All rows, by id."""
+    found: list[Record] = rpc.call(
+        f"model.{model}.search_read", list(domain), 0, None, [["id", "ASC"]], list(fields), **context
+    )
+    return found
+
+
+def pages(rpc: Rpc, model: str, domain: Sequence[Any], fields: Sequence[str], size: int) -> Iterator[list[Record]]:
+    """Rows by id, so many at a time: what is added or removed meanwhile shifts nothing."""
+    last = 0
+    while True:
+        after = [*domain, ["id", ">", last]]
+        page: list[Record] = rpc.call(f"model.{model}.search_read", after, 0, size, [["id", "ASC"]], list(fields))
+        if page:
+            yield page
+        if len(page) < size:
+            return
+        last = page[-1]["id"]
+
+
+def numbers(rpc: Rpc, model: str, kind: str, domain: Sequence[Any]) -> Iterator[list[str]]:
+    """Parts that hold the record's code: ``party:7=C0001``."""
+    for page in pages(rpc, model, domain, ["code"], IDS):
+        yield [f"{kind}:{row['id']}={row['code'] or ''}" for row in page]
+
+
+def ids(rpc: Rpc, model: str, domain: Sequence[Any]) -> Iterator[list[int]]:
+    """Ids alone: ten times faster than rows."""
+    last = 0
+    while True:
+        found: list[int] = rpc.call(f"model.{model}.search", [*domain, ["id", ">", last]], 0, IDS, [["id", "ASC"]])
+        if found:
+            yield found
+        if len(found) < IDS:
+            return
+        last = found[-1]
+
+
+def parts(rpc: Rpc, model: str, kind: str, domain: Sequence[Any]) -> Iterator[list[str]]:
+    """Parts that are ids alone: ``address:8``."""
+    for page in ids(rpc, model, domain):
+        yield [f"{kind}:{one}" for one in page]

@@ -1,0 +1,63 @@
+"""Rows that mean the same on every reading, and canonical records built of them. Pure functions."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import msgspec
+from pydantic import ValidationError
+
+from crossdock.domain.record import Value
+from crossdock.errors import Reject
+
+_V = TypeVar("_V", bound=Value)
+_S = TypeVar("_S", bound=msgspec.Struct)
+_STABLE = msgspec.json.Encoder(order="deterministic")
+
+
+def stable(row: Any) -> bytes:
+    """The row's bytes, the same as long as its content is.
+
+    Tryton's own are not: names come in the order of a set, which changes with every start of the
+    server, and equal rows of a list in any order.
+    """
+    return _STABLE.encode(_sorted(row))
+
+
+def _sorted(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _sorted(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return sorted(map(_sorted, value), key=lambda part: part["id"]) if _are_rows(value) else value
+    return value
+
+
+def _are_rows(values: list[Any]) -> bool:
+    return all(isinstance(value, dict) and isinstance(value.get("id"), int) for value in values)
+
+
+def decode(decoder: msgspec.json.Decoder[_S], raw: bytes, what: str) -> _S:
+    """The row, typed. Raises Reject for what is none."""
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Reject(
+            "unreadable",
+            f"The row is not what Tryton sends for a {what}: {error}.",
+            "Replay it; if it stays so, something between Tryton and Crossdock spoils its answers.",
+        ) from None
+
+
+def build(model: type[_V], what: str, **given: Any) -> _V:
+    """The model, or a Reject that names the place and the field, but no value."""
+    try:
+        return model(**given)
+    except ValidationError as error:
+        fault = error.errors(include_input=False, include_url=False)[0]
+        name = str(fault["loc"][0]) if fault["loc"] else ""
+        said = fault["msg"].removeprefix("Value error, ")
+        raise Reject(
+            f"invalid_{name}" if name else "contradictory",
+            f"{what[0].upper()}{what[1:]}: {name} {said}." if name else f"{what[0].upper()}{what[1:]}: {said}.",
+            "Correct it in Tryton; the next run takes it up.",
+        ) from None
