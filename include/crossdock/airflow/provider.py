@@ -61,6 +61,13 @@ MEDUSA: dict[str, Any] = {
     },
     "conn-fields": {
         "publishable_key": _text("Publishable key", "Of the sales channel that visitors see."),
+        "sales_channel": _text("Sales channel", "Name of the one items are sold in. Empty: the store's default."),
+        "shipping_profile": _text("Shipping profile", "Name of the one items are shipped by. Empty: the default."),
+        "shop_fields": _text(
+            "Fields of the shop",
+            "What of an item is kept in the shop and never written, separated by commas: attributes, barcodes, "
+            "categories, description, images, measures, tax_class, translations.",
+        ),
         "timeout": _TIMEOUT,
         "requests_per_second": _PACE,
     },

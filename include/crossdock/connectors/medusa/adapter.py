@@ -7,13 +7,14 @@ from functools import cached_property
 
 from crossdock.connectors.medusa.api import Api
 from crossdock.connectors.medusa.extension import ExtensionCustomers
+from crossdock.connectors.medusa.items import Items
 from crossdock.connectors.medusa.stock import StockCustomers
 
 log = logging.getLogger(__name__)
 
 
 class Medusa:
-    """One Medusa shop. What it serves: ``customers``."""
+    """One Medusa shop. What it serves: ``customers`` and ``items``."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -35,3 +36,8 @@ class Medusa:
             "can still log in at guest prices, and a guest who types a buyer's e-mail sees that buyer's prices."
         )
         return StockCustomers(self._api)
+
+    @cached_property
+    def items(self) -> Items:
+        """Products with their variants."""
+        return Items(self._api)

@@ -3,15 +3,44 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
 
 from crossdock.connectors.medusa import mapping
 from crossdock.domain.customer import Account
 from crossdock.ports import Found
 
 
+class File(NamedTuple):
+    """What is uploaded."""
+
+    name: str
+    content: bytes
+    mime_type: str
+
+
+class Choices(Protocol):
+    """What a connection says of items."""
+
+    @property
+    def sales_channel(self) -> str | None:
+        """Its name; None: the store's default."""
+
+    @property
+    def shipping_profile(self) -> str | None:
+        """Its name; None: the one of type default."""
+
+    @property
+    def shop_fields(self) -> tuple[str, ...]:
+        """What of an item the shop owns (``item_mapping.OWNABLE``)."""
+
+
 class Api(Protocol):
     """The calls; their errors are told in hook.py."""
+
+    @property
+    def settings(self) -> Choices:
+        """The connection's."""
 
     @property
     def address(self) -> str:
@@ -29,6 +58,9 @@ class Api(Protocol):
 
     def delete(self, path: str) -> dict[str, Any]:
         """Remove."""
+
+    def upload(self, path: str, files: Sequence[File]) -> dict[str, Any]:
+        """Send files."""
 
 
 class Shop:
@@ -60,6 +92,21 @@ class Accounts(Shop):
     def match(self, records: Sequence[Account]) -> dict[str, Found]:
         """An account is there when its number is: no part of it can belong to another one."""
         return self.find([record.key for record in records])
+
+
+def for_urls(items: Collection[str], room: int = 6000) -> Iterator[list[str]]:
+    """The items, so many at a time as go into one URL (proxies end them at 8 kB)."""
+    some: list[str] = []
+    length = 0
+    for item in items:
+        size = len(quote(item)) + 20
+        if some and length + size > room:
+            yield some
+            some, length = [], 0
+        some.append(item)
+        length += size
+    if some:
+        yield some
 
 
 def chunks(items: Collection[str], size: int) -> Iterator[list[str]]:

@@ -7,14 +7,17 @@ scrypt at every call (100 ms), a login's token is not, so we log in.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import msgspec
 import requests
+from pydantic import field_validator
 
 from crossdock.connectors.hook import HttpSettings, SystemHook, lost
+from crossdock.connectors.medusa.api import File
+from crossdock.connectors.medusa.item_mapping import OWNABLE
 from crossdock.errors import BadCredentials, CrossdockError, Misconfigured, Reject, without_emails
 
 _REFUSED = {400: "invalid", 404: "not_found", 409: "conflict", 413: "too_large", 422: "invalid"}
@@ -24,6 +27,17 @@ class Settings(HttpSettings):
     """What a connection of type ``medusa`` may say in its extras."""
 
     publishable_key: str | None = None
+    sales_channel: str | None = None
+    shipping_profile: str | None = None
+    shop_fields: tuple[str, ...] = ()
+
+    @field_validator("shop_fields", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:
+        names = tuple(sorted({name.strip() for name in value.split(",")} - {""})) if isinstance(value, str) else value
+        if unknown := ", ".join(sorted(set(names) - set(OWNABLE))):
+            raise ValueError(f"{unknown} cannot be the shop's; possible: {', '.join(OWNABLE)}")
+        return names
 
 
 class MedusaHook(SystemHook):
@@ -51,6 +65,10 @@ class MedusaHook(SystemHook):
         ``token``: write as this customer ("" for nobody) instead of the administrator.
         """
         return self._call("POST", path, data=msgspec.json.encode(body), token=token)
+
+    def upload(self, path: str, files: Sequence[File]) -> dict[str, Any]:
+        """Send files. Raises as ``post``."""
+        return self._call("POST", path, files=[("files", (file.name, file.content, file.mime_type)) for file in files])
 
     def delete(self, path: str) -> dict[str, Any]:
         """Remove. Raises as ``post``."""
@@ -126,7 +144,9 @@ class MedusaHook(SystemHook):
         return self._token
 
     def _send(self, verb: str, path: str, token: str, *, writes: bool, **more: Any) -> requests.Response:
-        headers = {"Authorization": f"Bearer {token}"} if token else None
+        headers: dict[str, str | None] = {"Authorization": f"Bearer {token}"} if token else {}
+        if "files" in more:
+            headers["Content-Type"] = None  # the session's would stand in the way of multipart
         return self.send(verb, path, f"{verb} {path}", writes=writes, headers=headers, **more)
 
 
