@@ -1,4 +1,4 @@
-"""The smallest source and target of accounts that keep every promise of their ports: dictionaries.
+"""The smallest sources and targets that keep every promise of their ports: dictionaries.
 
 The contract suites keep them honest; the engine's tests run on them. Attributes play the faults.
 """
@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from crossdock.domain.customer import Account
+from crossdock.domain.item import Item
+from crossdock.domain.record import Record
 from crossdock.errors import AnswerLost, Reject, Retry
 from crossdock.ports import Content, Found, Outcome, Put, Row, Window
 
@@ -24,6 +26,7 @@ class MemorySource:
 
     name = "Memory"
     version = "1"
+    record: type[Record] = Account
 
     def __init__(self) -> None:
         self.rows: dict[str, tuple[datetime, dict[str, Any]]] = {}
@@ -66,26 +69,38 @@ class MemorySource:
 
     def parts(self) -> Iterator[Sequence[str]]:
         yield []
-        yield [part for source_id, (_, fields) in self.rows.items() for part in _parts(source_id, fields)]
+        yield [part for source_id, (_, fields) in self.rows.items() for part in self.parts_of(source_id, fields)]
 
     def content(self, ref: str) -> bytes:
         raise Reject("no_file", f"There is no file {ref}.", "Give none.")
 
-    def parse(self, raw: bytes) -> Account:
+    def parse(self, raw: bytes) -> Any:
         fields = json.loads(raw)
         source_id = fields.pop("id")
         if not fields["number"]:
             raise Reject("no_number", f"record {source_id} has no number.", "Number it.")
-        return Account.model_validate_json(json.dumps(fields | {"parts": _parts(source_id, fields)}))
+        return self.record.model_validate_json(json.dumps(fields | {"parts": self.parts_of(source_id, fields)}))
+
+    def parts_of(self, source_id: str, fields: dict[str, Any]) -> list[str]:
+        contacts = (f"contact:{buyer['source_id']}" for buyer in fields.get("buyers", ()))
+        return [f"party:{source_id}={fields['number']}", *contacts]
+
+
+class MemoryItems(MemorySource):
+    """Products, likewise."""
+
+    record = Item
+
+    def content(self, ref: str) -> bytes:
+        return ref.encode()
+
+    def parts_of(self, source_id: str, fields: dict[str, Any]) -> list[str]:
+        variants = (f"product:{variant['source_id']}" for variant in fields.get("variants", ()))
+        return [f"template:{source_id}={fields['number']}", *variants]
 
 
 def _row(source_id: str, fields: dict[str, Any]) -> Row:
     return Row(fields["number"], source_id, json.dumps({"id": source_id, **fields}).encode())
-
-
-def _parts(source_id: str, fields: dict[str, Any]) -> list[str]:
-    contacts = (f"contact:{buyer['source_id']}" for buyer in fields.get("buyers", ()))
-    return [f"party:{source_id}={fields['number']}", *contacts]
 
 
 def _pages(rows: list[Row]) -> Iterator[Sequence[Row]]:
@@ -159,3 +174,45 @@ class MemoryTarget:
         """For the tests: who may buy on this account."""
         payload = self.records[key].payload
         return set(json.loads(payload)["buyers"]) if payload else set()
+
+
+class MemoryCatalogue(MemoryTarget):
+    """Products by number. ``strangers``: SKU -> the id of a product that somebody made there by hand."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.strangers: dict[str, str] = {}
+
+    def payload(self, record: Item) -> bytes:  # type: ignore[override]
+        skus = [variant.sku for variant in record.live]
+        return json.dumps({"name": record.name, "skus": skus, "images": [one.ref for one in record.images]}).encode()
+
+    def put(self, batch: Sequence[Put], content: Content) -> Iterable[Outcome]:
+        for put in batch:
+            if put.target_id and put.key not in self.records:  # adopted
+                self.records[put.key] = Told(put.target_id, "", "")
+        for outcome in super().put(batch, content):
+            payload = self.records[outcome.key].payload
+            yield outcome._replace(links=_links(payload))
+
+    def find(self, keys: Collection[str]) -> dict[str, Found]:
+        return {
+            key: found._replace(links=_links(self.records[key].payload)) for key, found in super().find(keys).items()
+        }
+
+    def match(self, records: Sequence[Item]) -> dict[str, Found | Reject]:  # type: ignore[override]
+        answers: dict[str, Found | Reject] = dict(self.find([record.key for record in records]))
+        for record in records:
+            owners = {self.strangers[sku] for sku in record.names if sku in self.strangers}
+            if len(owners) == 1:
+                answers[record.key] = Found(owners.pop(), None)
+            elif owners:
+                answers[record.key] = Reject("sku_taken", "Its SKUs belong to several products.", "Join them.")
+        return answers
+
+    def keys(self) -> Iterator[Sequence[str]]:
+        yield [*self.records, *set(self.strangers.values())]
+
+
+def _links(payload: str) -> dict[str, str]:
+    return {sku: f"variant-{sku}" for sku in json.loads(payload)["skus"]} if payload else {}

@@ -8,15 +8,17 @@ from datetime import timedelta
 
 import psycopg
 import pytest
-from tests.fakes import MemorySource, MemoryTarget
+from tests.fakes import MemoryCatalogue, MemoryItems, MemorySource, MemoryTarget
 
 from crossdock.errors import Retry, Stop
 from crossdock.store.migrations import upgrade
 from crossdock.store.postgres import PostgresStore, approve_target
 from crossdock.sync import steps
 from crossdock.sync.flow import Flow
-from crossdock.sync.flows import CUSTOMERS
+from crossdock.sync.flows import CUSTOMERS, ITEMS
 from crossdock.sync.run import Request, Run, Verdict
+
+SYSTEMS = {"customers": (MemorySource, MemoryTarget), "items": (MemoryItems, MemoryCatalogue)}
 
 
 class Gate:
@@ -36,7 +38,7 @@ class World:
 
     def __init__(self, dsn: str, pair: str = "default", flow: Flow = CUSTOMERS) -> None:
         self.dsn, self.pair, self.flow = dsn, pair, flow
-        self.erp, self.shop, self.gate = MemorySource(), MemoryTarget(), Gate()
+        self.erp, self.shop, self.gate = SYSTEMS[flow.name][0](), SYSTEMS[flow.name][1](), Gate()
         self._tasks = psycopg.connect(dsn)
         self._eyes = psycopg.connect(dsn, options="-c search_path=crossdock", autocommit=True)
         with psycopg.connect(dsn) as db:
@@ -98,12 +100,25 @@ def dsn(pg) -> str:
 
 
 @pytest.fixture
-def world(dsn) -> Iterator[World]:
+def world(clean) -> Iterator[World]:
+    world = World(clean)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def catalogue(clean) -> Iterator[World]:
+    """The same with products."""
+    world = World(clean, flow=ITEMS)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def clean(dsn) -> str:
     with psycopg.connect(dsn, options="-c search_path=crossdock") as db:
         db.execute("""
             TRUNCATE run, lease, watermark, ledger, outbox, quarantine, parked, held, target, review, link,
                      override, acceptance
             RESTART IDENTITY""")
-    world = World(dsn)
-    yield world
-    world.close()
+    return dsn

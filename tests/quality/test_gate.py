@@ -6,11 +6,13 @@ import psycopg
 import pytest
 
 from crossdock.quality.gate import ExpectationsGate
+from crossdock.quality.suites import SUITES
+from crossdock.sync.flows import FLOWS
 
-COLUMNS = (
-    "key text, number text, name text, active boolean, blocked boolean, "
-    "buyers int, addresses int, unplaced_addresses int, terms_days int"
-)
+COLUMNS = {
+    flow.name: ", ".join(f"{name} {kind}" for name, kind in {"key": "text", **flow.record.COLUMNS}.items())
+    for flow in FLOWS.values()
+}
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +25,15 @@ def check(dsn):
     with psycopg.connect(dsn, autocommit=True, options="-csearch_path=crossdock") as db:
         db.execute("CREATE SCHEMA IF NOT EXISTS crossdock")
 
-        def run(rows):
+        def run(rows, suite="customers"):
             db.execute("DROP TABLE IF EXISTS crossdock.batch")
-            db.execute(f"CREATE TABLE crossdock.batch ({COLUMNS})")
+            db.execute(f"CREATE TABLE crossdock.batch ({COLUMNS[suite]})")
             with db.cursor().copy("COPY crossdock.batch FROM STDIN") as copy:
                 for row in rows:
                     copy.write_row(row)
-            verdict = ExpectationsGate(dsn).check("customers", "crossdock.batch", len(rows))
-            return verdict, {f.code: {key for (key,) in db.execute(f.query)} for f in verdict.rows}
+            verdict = ExpectationsGate(dsn).check(suite, "crossdock.batch", len(rows))
+            queries = {f.code: f.query for f in verdict.rows} | {f.says: f.query for f in verdict.critical}
+            return verdict, {code: {key for (key,) in db.execute(query)} for code, query in queries.items()}
 
         yield run
 
@@ -45,7 +48,7 @@ def test_a_good_batch_passes(check):
     assert verdict.results["success"] is True and verdict.results["rows"] == 60
 
 
-@pytest.mark.parametrize("bad", [1, 21, 500])
+@pytest.mark.parametrize("bad", [1, 21, 500, 999])
 def test_failing_rows_are_named_exactly(check, bad):
     """GX cuts its own list of them at 20."""
     verdict, failing = check([account(n, name="x" if n < bad else "Customer") for n in range(1000)])
@@ -54,13 +57,16 @@ def test_failing_rows_are_named_exactly(check, bad):
 
 
 def test_numbers_that_are_not_unique_stop_the_run(check):
-    verdict, _ = check([account(1, number="C-1"), account(2, number="C-1")])
-    assert verdict.critical == ("account numbers are not unique (2 of 2)",)
+    verdict, failing = check([account(1, number="C-1"), account(2, number="C-1"), account(3)])
+    assert [failure.text for failure in verdict.critical] == ["account numbers are not unique (2 of 3)"]
+    assert failing == {"account numbers are not unique": {"C-1", "C-2"}}
 
 
 def test_most_accounts_archived_at_once_stop_the_run(check):
-    verdict, _ = check([account(n, active=n > 40) for n in range(60)])
-    assert verdict.critical == ("more than half of the accounts that changed were archived at once (41 of 60)",)
+    verdict, failing = check([account(n, active=n > 40) for n in range(60)])
+    says = "more than half of the accounts that changed were archived at once"
+    assert [failure.text for failure in verdict.critical] == [f"{says} (41 of 60)"]
+    assert failing == {says: {f"C-{n}" for n in range(41)}}
 
 
 def test_one_archived_account_alone_is_fine(check):
@@ -71,3 +77,28 @@ def test_one_archived_account_alone_is_fine(check):
 def test_results_hold_no_value_of_any_row(check):
     verdict, _ = check([account(n, name="Q") for n in range(3)])
     assert '"Q"' not in str(verdict.results)
+
+
+def item(n, name="Hex bolt", published=True, weight=12.5, tax_class="Standard"):
+    return (f"P-{n}", f"P-{n}", name, published, 3, 1, 1, weight, tax_class)
+
+
+def test_every_flow_has_a_suite():
+    assert SUITES.keys() == FLOWS.keys()
+
+
+def test_a_good_catalogue_passes(check):
+    verdict, failing = check([item(n, weight=None if n % 2 else 3) for n in range(60)], "items")
+    assert verdict.critical == () and failing == {} and verdict.results["success"] is True
+
+
+def test_products_of_an_unbelievable_weight_or_without_a_name_are_named(check):
+    _, failing = check([item(1, weight=30_000_001), item(2, name="x"), item(3)], "items")
+    assert failing == {"too_heavy": {"P-1"}, "name_too_short": {"P-2"}}
+
+
+def test_half_a_catalogue_taken_out_of_the_shop_at_once_stops_the_run(check):
+    verdict, failing = check([item(n, published=n > 40) for n in range(60)], "items")
+    [says] = failing
+    assert "out of the shop at once (41 of 60)" in verdict.critical[0].text
+    assert failing[says] == {f"P-{n}" for n in range(41)}

@@ -14,6 +14,8 @@ from typing import Any
 import great_expectations.expectations as gxe
 
 SHARES_FROM = 50
+HEAVIEST = 30_000_000
+"""Grams."""
 
 
 def rows(code: str, reason: str, remedy: str) -> dict[str, str]:
@@ -88,4 +90,56 @@ def customers(count: int) -> list[Any]:
     return expectations
 
 
-SUITES: dict[str, Callable[[int], list[Any]]] = {"customers": customers}
+def items(count: int) -> list[Any]:
+    """Products: numbered, named, of a believable weight, and most of them published."""
+    expectations = [
+        gxe.ExpectColumnValuesToNotBeNull(
+            column="number", severity="critical", meta=says("there are products without a number")
+        ),
+        gxe.ExpectColumnValuesToBeUnique(
+            column="number", severity="critical", meta=says("product numbers are not unique")
+        ),
+        gxe.ExpectColumnValueLengthsToBeBetween(
+            column="name",
+            min_value=2,
+            severity="warning",
+            meta=rows(
+                "name_too_short",
+                "The product's name has fewer than two letters.",
+                "Give the product its name in the ERP.",
+            ),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="weight",
+            max_value=HEAVIEST,
+            severity="warning",
+            meta=rows(
+                "too_heavy",
+                "One unit weighs more than 30 tonnes.",
+                "Look at the weight and its unit in the ERP.",
+            ),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="images", min_value=1, severity="warning", meta=says("there are products without an image")
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="categories", min_value=1, severity="warning", meta=says("there are products in no category")
+        ),
+        gxe.ExpectColumnValueLengthsToBeBetween(
+            column="tax_class", min_value=1, severity="warning", meta=says("there are products without a tax class")
+        ),
+    ]
+    if count >= SHARES_FROM:
+        expectations.append(
+            gxe.ExpectColumnValuesToBeInSet(
+                column="published",
+                value_set=[True],
+                mostly=0.5,
+                severity="critical",
+                meta=says("more than half of the products that changed were taken out of the shop at once"),
+            )
+        )
+    return expectations
+
+
+SUITES: dict[str, Callable[[int], list[Any]]] = {"customers": customers, "items": items}

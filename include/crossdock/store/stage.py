@@ -103,7 +103,19 @@ class StageTables(Runs, Quarantine):
         self._run(run, "ALTER TABLE {narrow} ALTER key SET STATISTICS 10")
         self._run(run, "ALTER TABLE {part} ALTER id SET STATISTICS 10")
         self._run(run, "ALTER TABLE {wide} ALTER key SET STATISTICS 10, ALTER action SET STATISTICS 10")
-        self._run(run, "CREATE VIEW {gate} AS SELECT * FROM {wide} WHERE action IS NULL AND payload IS NOT NULL")
+        # what is withdrawn and was never written says nothing about the batch
+        self._run(
+            run,
+            """
+            CREATE VIEW {gate} AS
+            SELECT w.*
+            FROM {wide} w
+            WHERE w.action IS NULL
+              AND w.payload IS NOT NULL
+              AND (NOT w.gone OR EXISTS (SELECT FROM ledger l WHERE (l.pair, l.flow, l.key) = ({pair}, {flow}, w.key)))
+            """,
+            {"pair": sql.Literal(run.pair), "flow": sql.Literal(run.flow.name)},
+        )
 
     def _drop_stages(self, run: Run) -> None:
         self._run(run, "DROP VIEW IF EXISTS {gate}")
@@ -476,6 +488,9 @@ class StageTables(Runs, Quarantine):
 
     def open_rows(self, run: Run) -> int:
         return int(self._one(run, "SELECT count(*) FROM {wide} WHERE action IS NULL"))
+
+    def gate_rows(self, run: Run) -> int:
+        return int(self._one(run, "SELECT count(*) FROM {gate}"))
 
     def unknown(self, run: Run) -> Iterator[Sequence[Unknown]]:
         query: LiteralString = """

@@ -222,7 +222,10 @@ class Store(Protocol):
 
     # ---- validate
     def relation(self, run: Run) -> str:
-        """The open rows, for the gate: schema.name."""
+        """The open rows that are for the gate: schema.name. Not those that are withdrawn and were never written."""
+
+    def gate_rows(self, run: Run) -> int:
+        """How many there are."""
 
     def save_quality(self, run: Run, verdict: Verdict) -> None: ...
     def accepted(self, run: Run) -> Mapping[str, tuple[str, str]]:

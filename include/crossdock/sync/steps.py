@@ -197,7 +197,7 @@ def validate(run: Run) -> bool:
 
 
 def _pass_gate(run: Run) -> None:
-    count = run.store.open_rows(run)
+    count = run.store.gate_rows(run)
     if count:
         verdict = run.gate.check(run.flow.name, run.store.relation(run), count)
         run.store.save_quality(run, verdict)
