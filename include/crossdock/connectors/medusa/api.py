@@ -31,7 +31,7 @@ class Choices(Protocol):
         """Its name; None: the one of type default."""
 
     @property
-    def shop_fields(self) -> tuple[str, ...]:
+    def shop_fields(self) -> tuple[str, ...] | None:
         """What of an item the shop owns (``item_mapping.OWNABLE``)."""
 
 

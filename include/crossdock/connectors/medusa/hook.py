@@ -29,7 +29,7 @@ class Settings(HttpSettings):
     publishable_key: str | None = None
     sales_channel: str | None = None
     shipping_profile: str | None = None
-    shop_fields: tuple[str, ...] = ()
+    shop_fields: tuple[str, ...] | None = None
 
     @field_validator("shop_fields", mode="before")
     @classmethod

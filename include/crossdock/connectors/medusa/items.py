@@ -53,11 +53,11 @@ class Items(Shop):
     def version(self) -> str:
         """With the settings by which products are written."""
         given = self._api.settings
-        return "/".join(("items-1", given.sales_channel or "", given.shipping_profile or "", *given.shop_fields))
+        return "/".join(("items-1", given.sales_channel or "", given.shipping_profile or "", *(given.shop_fields or ())))
 
     def payload(self, record: Item) -> bytes:
         """See item_mapping.py."""
-        return item_mapping.payload(record, self._api.settings.shop_fields)
+        return item_mapping.payload(record, self._api.settings.shop_fields or ())
 
     def find(self, keys: Collection[str]) -> dict[str, Found]:
         """By external id; one that is only half there has no fingerprint."""
