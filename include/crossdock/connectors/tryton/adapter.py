@@ -15,7 +15,7 @@ from crossdock.connectors.tryton.items import Items
 from crossdock.connectors.tryton.reading import ALL, NONE, Rpc, numbers, parts
 from crossdock.connectors.tryton.rows import stable
 from crossdock.domain.customer import Account
-from crossdock.errors import Misconfigured, Stop
+from crossdock.errors import Misconfigured, Reject, Stop
 from crossdock.ports import Row, Window
 
 PAGE = 500
@@ -95,6 +95,10 @@ class Customers:
     def parse(self, raw: bytes) -> Account:
         """See mapping.py."""
         return mapping.to_account(raw, self._names)
+
+    def content(self, ref: str) -> bytes:
+        """Accounts have no files."""
+        raise Reject("no_file", f"An account refers to a file {ref}.", "This is a defect: report it.")
 
     @cached_property
     def _names(self) -> mapping.Names:
