@@ -9,7 +9,8 @@ CrossdockError
 |   |-- QualityStop     the batch as a whole looks wrong: nothing was written
 |   |-- WritesOff       writing to this target is switched off, or was approved for another system
 |   `-- OpenAccount     the run cannot account for every record it read
-`-- Reject              this record (or batch) is refused: it is quarantined, the others go on
+|-- Reject              this record (or batch) is refused: it is quarantined, the others go on
+`-- Refused             a person asked for what cannot be done: the text says why, and what can
 
 The text of every error tells the person what to do; it never holds a secret or personal data.
 """
@@ -77,6 +78,10 @@ class Reject(CrossdockError):
         self.code = code
         self.reason = reason
         self.remedy = remedy
+
+
+class Refused(CrossdockError):
+    """A person asked for what cannot be done. Nothing was changed."""
 
 
 def without_emails(words: str) -> str:

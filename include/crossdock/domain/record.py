@@ -6,7 +6,7 @@ import re
 import unicodedata
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 _TAG = re.compile(r"</?[A-Za-z][^>]*>|&(?:[a-z]{2,8}|#\d{1,6});")
 
@@ -77,3 +77,11 @@ class Record(Value):
     def columns(self) -> tuple[Any, ...]:
         """Values of ``COLUMNS``, in that order."""
         return ()
+
+
+def faults(error: ValidationError) -> str:
+    """What is wrong with which field. Never its value: it is read in places where personal data has no business."""
+    return "; ".join(
+        f"{'.'.join(map(str, one['loc'])) or 'record'}: {one['msg'].removeprefix('Value error, ')}"
+        for one in error.errors()[:10]
+    )

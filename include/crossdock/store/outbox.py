@@ -480,10 +480,20 @@ class Outbox(StageTables):
                 WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'done')
                   AND r.id = o.run_id
                   AND r.scope = %(scope)s
-                RETURNING o.key, o.run_id, o.done_at
+                RETURNING o.key, o.run_id, o.done_at, o.raw_hash
             )
             UPDATE quarantine q
-            SET resolved_at = now(), resolution = 'a newer version went through'
+            SET resolved_at = now(),
+                resolution = coalesce(
+                    (
+                        SELECT 'the version of ' || v.author || ' went through'
+                        FROM override v
+                        WHERE (v.pair, v.flow, v.key) = (q.pair, q.flow, q.key)
+                          AND (v.raw_hash, v.run_id) = (m.raw_hash, m.run_id)
+                    ),
+                    CASE WHEN q.raw_hash = m.raw_hash THEN 'went through when it was tried again' END,
+                    'a newer version went through'
+                )
             FROM merged m
             WHERE (q.pair, q.flow) = (%(pair)s, %(flow)s)
               AND q.key = m.key
@@ -525,7 +535,11 @@ class Outbox(StageTables):
     def merge(self, run: Run) -> None:
         books = run.books
         with self._db.transaction():
+            if run.mode == "apply" and run.request.plan is None and self._has_stage(run):
+                self._end_overrides(run)
             self._merge_done(run)
+            if run.mode == "apply" and run.until:
+                self._end_acceptances(run)
             if run.mode == "apply" and self._has_stage(run):
                 self._run(
                     run,
@@ -556,6 +570,19 @@ class Outbox(StageTables):
                     "UPDATE outbox SET status = 'superseded' WHERE (run_id, status) = (%(plan)s, 'planned')",
                     plan=run.request.plan,
                 )
+
+    def _end_acceptances(self, run: Run) -> None:
+        """The batch passed without them: they are not for some other batch, weeks from now."""
+        self._run(
+            run,
+            """
+            UPDATE acceptance
+            SET run_id = %(id)s
+            WHERE (pair, flow) = (%(pair)s, %(flow)s)
+              AND run_id IS NULL
+              AND since < (SELECT started_at FROM run WHERE id = %(id)s)
+            """,
+        )
 
     def _forget_what_is_settled(self, run: Run) -> None:
         """Quarantined, parked and held keys that were seen in this run and have found another place."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from psycopg import sql
@@ -61,31 +61,71 @@ class Quarantine(Statements):
             SET source_id = excluded.source_id, run_id = excluded.run_id, stage = excluded.stage,
                 code = excluded.code, reason = excluded.reason, remedy = excluded.remedy,
                 payload = excluded.payload, raw_hash = excluded.raw_hash, form = excluded.form,
-                attempts = quarantine.attempts + 1, replay = false, last_seen = now()
+                attempts = quarantine.attempts + 1, last_seen = now(),
+                -- what was asked for while this run was at work is for the next one
+                replay = quarantine.replay
+                         AND quarantine.asked_at > (SELECT started_at FROM run WHERE id = excluded.run_id) IS TRUE
             """,
             stage=stage,
             rows=json.dumps([_clean(refusal) for refusal in refusals]),
         )
 
     def overrides(self, run: Run) -> Mapping[str, Override]:
-        rows = self._run(
-            run,
-            "SELECT key, form, payload, raw_hash FROM override WHERE (pair, flow) = (%(pair)s, %(flow)s)",
-        )
-        return {key: Override(*kept) for key, *kept in rows}
+        with self._db.transaction():
+            if run.mode == "apply":
+                self._run(run, "UPDATE override SET run_id = %(id)s WHERE (pair, flow) = (%(pair)s, %(flow)s)")
+            rows = self._run(
+                run,
+                """
+                SELECT key, form, payload, raw_hash
+                FROM override
+                WHERE (pair, flow) = (%(pair)s, %(flow)s) AND state <> 'withdrawn'
+                """,
+            )
+            return {key: Override(*kept) for key, *kept in rows}
 
-    def end_overrides(self, run: Run, keys: Collection[str]) -> None:
+    def _end_overrides(self, run: Run) -> None:
+        """People's versions of rows that the source has changed, and those withdrawn; the others are in use now.
+
+        After a withdrawal the ledger forgets the source's row: the target was told something else.
+        """
         self._run(
             run,
-            "DELETE FROM override WHERE (pair, flow) = (%(pair)s, %(flow)s) AND key = ANY(%(keys)s)",
-            keys=list(keys),
+            """
+            WITH seen AS (SELECT key, raw_hash FROM {narrow} UNION ALL SELECT key, raw_hash FROM {wide}),
+            ended AS (
+                DELETE FROM override o
+                USING seen s
+                WHERE (o.pair, o.flow) = (%(pair)s, %(flow)s)
+                  AND o.key = s.key
+                  AND CASE WHEN o.state = 'withdrawn' THEN o.run_id = %(id)s ELSE o.raw_hash <> s.raw_hash END
+                RETURNING o.key, o.state
+            )
+            UPDATE ledger l
+            SET raw_hash = NULL
+            FROM ended e
+            WHERE (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = e.key AND e.state = 'withdrawn'
+            """,
+        )
+        self._run(
+            run,
+            """
+            UPDATE override o
+            SET state = 'in use'
+            FROM {narrow} n
+            WHERE (o.pair, o.flow, o.run_id, o.state) = (%(pair)s, %(flow)s, %(id)s, 'new')
+              AND n.key = o.key
+              AND NOT EXISTS (SELECT FROM outbox p WHERE (p.run_id, p.key, p.status) = (%(id)s, o.key, 'pending'))
+            """,
         )
 
     def relation(self, run: Run) -> str:
         return f"crossdock.gate_{run.id}"
 
     def save_quality(self, run: Run, verdict: Verdict) -> None:
-        self._run(run, "UPDATE run SET quality = %(quality)s WHERE id = %(id)s", quality=json.dumps(verdict.results))
+        stops = [{"says": one.says, "text": one.text, "acceptable": bool(one.query)} for one in verdict.critical]
+        quality = json.dumps({**verdict.results, "stops": stops})
+        self._run(run, "UPDATE run SET quality = %(quality)s WHERE id = %(id)s", quality=quality)
 
     def accepted(self, run: Run) -> Mapping[str, tuple[str, str]]:
         rows = self._run(
@@ -99,6 +139,8 @@ class Quarantine(Statements):
         return {says: (author, reason) for says, author, reason in rows}
 
     def use_acceptance(self, run: Run, says: str) -> None:
+        if run.mode == "plan":
+            return
         self._run(
             run,
             """

@@ -7,6 +7,8 @@ from typing import Any, LiteralString
 from psycopg import Connection
 from psycopg.rows import dict_row
 
+from crossdock.sync.run import ACCEPTED_STOP
+
 
 def _rows(connection: Connection[Any], text: LiteralString, **values: Any) -> list[dict[str, Any]]:
     with connection.cursor(row_factory=dict_row) as cursor:
@@ -53,18 +55,65 @@ def domains(connection: Connection[Any]) -> list[dict[str, Any]]:
     )
 
 
-def quarantined(connection: Connection[Any], limit: int = 200) -> list[dict[str, Any]]:
+def quarantined(
+    connection: Connection[Any], limit: int | None = 200, pair: str | None = None, flow: str | None = None
+) -> list[dict[str, Any]]:
     """Open quarantine, without the records themselves: they may hold personal data."""
     return _rows(
         connection,
         """
-        SELECT pair, flow, key, source_id, stage, code, reason, remedy, attempts, first_seen, last_seen, run_id
+        SELECT pair, flow, key, source_id, stage, code, reason, remedy, attempts, first_seen, last_seen, run_id,
+               replay, owner
         FROM crossdock.quarantine
-        WHERE resolved_at IS NULL
+        WHERE resolved_at IS NULL AND pair = coalesce(%(pair)s, pair) AND flow = coalesce(%(flow)s, flow)
         ORDER BY last_seen DESC
         LIMIT %(limit)s
         """,
         limit=limit,
+        pair=pair,
+        flow=flow,
+    )
+
+
+def quarantined_record(connection: Connection[Any], pair: str, flow: str, key: str) -> dict[str, Any] | None:
+    """The open row of one record, with what is kept of it: only for those who may act on it."""
+    rows = _rows(
+        connection,
+        """
+        SELECT key, source_id, code, reason, remedy, attempts, first_seen, last_seen, replay, owner, asked_at,
+               form, payload, raw_hash
+        FROM crossdock.quarantine
+        WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s) AND resolved_at IS NULL
+        """,
+        pair=pair,
+        flow=flow,
+        key=key,
+    )
+    return rows[0] if rows else None
+
+
+def stops(connection: Connection[Any], pair: str | None = None, flow: str | None = None) -> list[dict[str, Any]]:
+    """Why the quality gate stopped the last run of each flow, and who has accepted that for the next one."""
+    return _rows(
+        connection,
+        """
+        SELECT r.pair, r.flow, r.id AS run, r.finished_at, s.says, s.text, s.acceptable, a.author, a.reason
+        FROM (
+            SELECT DISTINCT ON (pair, flow) *
+            FROM crossdock.run
+            WHERE state IN ('success', 'planned', 'failed')
+              AND pair = coalesce(%(pair)s, pair)
+              AND flow = coalesce(%(flow)s, flow)
+            ORDER BY pair, flow, id DESC
+        ) r
+        CROSS JOIN jsonb_to_recordset(r.quality -> 'stops') AS s (says text, text text, acceptable boolean)
+        LEFT JOIN crossdock.acceptance a
+               ON (a.pair, a.flow, a.says) = (r.pair, r.flow, s.says) AND a.run_id IS NULL
+        WHERE (r.state, r.step) = ('failed', 'extracted')
+        ORDER BY r.pair, r.flow, s.says
+        """,
+        pair=pair,
+        flow=flow,
     )
 
 
@@ -90,9 +139,27 @@ _JOURNEY: dict[str, LiteralString] = {
         WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)
         """,
     "quarantine": """
-        SELECT stage, code, reason, remedy, attempts, first_seen, last_seen, resolved_at, resolution
+        SELECT stage, code, reason, remedy, attempts, first_seen, last_seen, replay, owner, asked_at, resolved_at,
+               resolution
         FROM crossdock.quarantine
         WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)
+        ORDER BY id DESC
+        """,
+    "override": """
+        SELECT state, author, since
+        FROM crossdock.override
+        WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)
+        """,
+    "acceptance": """
+        SELECT says, author, reason, since, run_id
+        FROM crossdock.acceptance a
+        WHERE (pair, flow) = (%(pair)s, %(flow)s)
+          AND EXISTS (
+              SELECT FROM crossdock.quarantine q
+              WHERE (q.pair, q.flow, q.key, q.code) = (a.pair, a.flow, %(key)s, %(accepted)s)
+                AND strpos(q.reason, a.says) > 0
+                AND a.since < coalesce(q.resolved_at, q.last_seen)
+          )
         ORDER BY id DESC
         """,
     "waiting": """
@@ -117,7 +184,8 @@ _JOURNEY: dict[str, LiteralString] = {
 
 def journey(connection: Connection[Any], pair: str, flow: str, key: str) -> dict[str, list[dict[str, Any]]]:
     """All that is known of one record: where it is now, why, and what was written when."""
-    return {place: _rows(connection, text, pair=pair, flow=flow, key=key) for place, text in _JOURNEY.items()}
+    values = {"pair": pair, "flow": flow, "key": key, "accepted": ACCEPTED_STOP}
+    return {place: _rows(connection, text, **values) for place, text in _JOURNEY.items()}
 
 
 def plan(connection: Connection[Any], run: int) -> list[dict[str, Any]]:

@@ -23,7 +23,7 @@ _COPY_END = b"\xff\xff"
 _HEAD = struct.Struct("!hi").pack
 _LENGTH = struct.Struct("!i").pack
 _TAIL = struct.Struct("!i16siqiii?").pack
-_MAX_KEY = 200
+MAX_KEY = 200
 DUPLICATE_KEY, NAME_TAKEN = "duplicate_key", "name_taken"
 """Codes of records that are tried again in each run: it may be the other one that is mended."""
 _RENEW = 60
@@ -179,12 +179,14 @@ class StageTables(Runs, Quarantine):
                        l.key IS NOT NULL AND l.source_id IS DISTINCT FROM n.source_id AS moved
                 FROM {narrow} n
                 LEFT JOIN ledger l ON (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = n.key
-                WHERE %(force)s OR l.raw_hash IS DISTINCT FROM n.raw_hash
+                WHERE %(force)s
+                   OR l.raw_hash IS DISTINCT FROM n.raw_hash
+                   OR n.key IN (SELECT key FROM asked WHERE (pair, flow) = (%(pair)s, %(flow)s))
                 """,
                 force=run.request.force,
             )
             if run.until is None:
-                return {plain(key)[:_MAX_KEY] for key in run.request.keys} - self._nameless(run)
+                return {plain(key)[:MAX_KEY] for key in run.request.keys} - self._nameless(run)
             everything = run.since is None
             asked = self._to_be_read(run, everything)
             if run.totals.get("parts"):
@@ -207,7 +209,9 @@ class StageTables(Runs, Quarantine):
             SELECT key FROM quarantine
             WHERE (pair, flow) = (%(pair)s, %(flow)s)
               AND resolved_at IS NULL
-              AND (replay OR code = ANY(%(again)s))
+              AND code = ANY(%(again)s)
+            UNION
+            SELECT key FROM asked WHERE (pair, flow) = (%(pair)s, %(flow)s)
             UNION
             SELECT q.key
             FROM quarantine q
@@ -259,7 +263,7 @@ class StageTables(Runs, Quarantine):
               AND resolved_at IS NULL
               AND key = left('?' || source_id, %(longest)s)
             """,
-            longest=_MAX_KEY,
+            longest=MAX_KEY,
         )
 
     def sort_out(self, run: Run, asked: Collection[str]) -> Collection[str]:
@@ -272,7 +276,12 @@ class StageTables(Runs, Quarantine):
                     SELECT n.key, n.source_id, n.raw_hash, n.off, n.len, false
                     FROM {narrow} n
                     LEFT JOIN ledger l ON (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = n.key
-                    WHERE n.taken AND (%(force)s OR l.raw_hash IS DISTINCT FROM n.raw_hash)
+                    WHERE n.taken
+                      AND (
+                          %(force)s
+                          OR l.raw_hash IS DISTINCT FROM n.raw_hash
+                          OR n.key IN (SELECT key FROM asked WHERE (pair, flow) = (%(pair)s, %(flow)s))
+                      )
                     """,
                     force=run.request.force,
                 )
@@ -528,8 +537,8 @@ def _pack(page: Sequence[Row], version: hashlib._Hash, taken: bool, offset: int)
     for key, source_id, raw in page:
         if "\x00" in source_id:
             source_id = plain(source_id)
-        if not key or len(key) > _MAX_KEY or "\x00" in key:
-            key = f"?{source_id}"[:_MAX_KEY]
+        if not key or len(key) > MAX_KEY or "\x00" in key:
+            key = f"?{source_id}"[:MAX_KEY]
         k, s, n, digest = key.encode("utf-8", "replace"), source_id.encode("utf-8", "replace"), len(raw), version.copy()
         digest.update(raw)
         out += (_HEAD(6, len(k)), k, _LENGTH(len(s)), s, _TAIL(16, digest.digest(), 8, offset, 4, n, 1, taken))

@@ -187,9 +187,9 @@ class Store(Protocol):
     def compare(self, run: Run) -> set[str]:
         """Join what was read with the ledger. Returns the keys to be read by name: those asked for, or
 
-        parked, held and replayed ones, those whose number or name stood at several records, that changed
-        their owner, quarantined ones that may be gone; and where parts were staged, those that miss a
-        part or whose parts are all back.
+        parked, held, replayed and edited ones, those whose number or name stood at several records, that
+        changed their owner, quarantined ones that may be gone; and where parts were staged, those that
+        miss a part or whose parts are all back.
         """
 
     def sort_out(self, run: Run, asked: Collection[str]) -> Collection[str]:
@@ -197,10 +197,7 @@ class Store(Protocol):
 
     def changed(self, run: Run) -> Iterator[Sequence[Changed]]: ...
     def overrides(self, run: Run) -> Mapping[str, Override]:
-        """People's versions of records, by key."""
-
-    def end_overrides(self, run: Run, keys: Collection[str]) -> None:
-        """The source's own rows have changed."""
+        """People's versions of records, by key. From now on this run knows them, and those withdrawn."""
 
     def stage_records(self, run: Run, records: Sequence[Staged]) -> None:
         """COPY to the wide stage."""
@@ -231,7 +228,9 @@ class Store(Protocol):
     def accepted(self, run: Run) -> Mapping[str, tuple[str, str]]:
         """Failures of the whole batch that a person lets pass in this run: ``says`` -> who, why."""
 
-    def use_acceptance(self, run: Run, says: str) -> None: ...
+    def use_acceptance(self, run: Run, says: str) -> None:
+        """It has served; a plan leaves it open."""
+
     def quarantine_rows(self, run: Run, failure: RowFailure) -> None: ...
 
     # ---- transform

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import logging
+import shlex
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
@@ -19,10 +20,21 @@ from uuid import UUID
 
 from pydantic import ValidationError
 
-from crossdock.domain.record import Record
+from crossdock.domain.record import Record, faults
 from crossdock.errors import AnswerLost, QualityStop, Reject, Stop
 from crossdock.ports import Claims, Content, Found, Outcome, Put, Target, Window
-from crossdock.sync.run import ACCEPTED_STOP, Changed, Override, Refusal, RowFailure, Run, Staged, Unknown
+from crossdock.sync.run import (
+    ACCEPTED_STOP,
+    BatchFailure,
+    Changed,
+    Form,
+    Override,
+    Refusal,
+    RowFailure,
+    Run,
+    Staged,
+    Unknown,
+)
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +126,6 @@ def _parse(run: Run, spool: IO[bytes]) -> None:
     """Changed rows to canonical records: validated one by one and dropped, memory stays flat."""
     salt = f"{_version(run)}/".encode()
     overrides = run.store.overrides(run)
-    ended: list[str] = []
     for rows in run.store.changed(run):
         records, refusals = [], []
         for row in rows:
@@ -122,15 +133,13 @@ def _parse(run: Run, spool: IO[bytes]) -> None:
             raw = spool.read(row.length)
             override = overrides.get(row.key)
             if override and override.raw_hash != row.raw_hash:
-                ended.append(row.key)
                 override = None
             try:
                 records.append(_staged(row, _record(run, raw, override), salt))
             except (Reject, ValidationError) as error:
-                refusals.append(_refusal(row, override.payload.encode() if override else raw, error))
+                refusals.append(_refusal(row, override or _as_read(row, raw), error))
         run.store.stage_records(run, records)
         run.store.quarantine(run, "extract", refusals)
-    run.store.end_overrides(run, ended)
 
 
 def _record(run: Run, raw: bytes, override: Override | None) -> Record:
@@ -167,19 +176,17 @@ def _staged(row: Changed, record: Record, salt: bytes) -> Staged:
     )
 
 
-def _refusal(row: Changed, raw: bytes, error: Reject | ValidationError) -> Refusal:
-    """The reason names the field, never its value: it is read in places where personal data has no business."""
-    payload = raw.decode(errors="replace").replace("\x00", "�")
-    form: Literal["row", "cut"] = "row" if len(payload) <= _LONGEST else "cut"
-    kept = (payload[:_LONGEST], row.raw_hash, form)
+def _as_read(row: Changed, raw: bytes) -> Override:
+    return Override("row", raw.decode(errors="replace").replace("\x00", "�"), row.raw_hash)
+
+
+def _refusal(row: Changed, version: Override, error: Reject | ValidationError) -> Refusal:
+    form: Form = version.form if len(version.payload) <= _LONGEST else "cut"
+    kept = (version.payload[:_LONGEST], row.raw_hash, form)
     if isinstance(error, Reject):
         return Refusal(row.key, row.source_id, error.code, error.reason, error.remedy, *kept)
-    faults = "; ".join(
-        f"{'.'.join(map(str, e['loc'])) or 'record'}: {e['msg'].removeprefix('Value error, ')}"
-        for e in error.errors()[:10]
-    )
     remedy = "Correct these fields in the source system; the record is read again when it changes."
-    return Refusal(row.key, row.source_id, "invalid", faults, remedy, *kept)
+    return Refusal(row.key, row.source_id, "invalid", faults(error), remedy, *kept)
 
 
 # ---------------------------------------------------------------- validate
@@ -205,9 +212,8 @@ def _pass_gate(run: Run) -> None:
         if stops := [one for one in verdict.critical if one.says not in accepted or not one.query]:
             raise QualityStop(
                 f"{run}: {'; '.join(one.text for one in stops)}. Nothing was written and the watermark stays. "
-                "Correct the records in the source system, then clear this run or wait for the next one; or let the "
-                f"others pass and have these rows quarantined: crossdock --pair {run.pair} accept {run.flow.name} "
-                f"{stops[0].says!r} --reason '...'."
+                f"Correct the records in the source system, then clear this run or wait for the next one"
+                f"{_way_out(run, stops)}."
             )
         for one in verdict.critical:
             run.store.quarantine_rows(run, _let_pass(one.says, one.query, *accepted[one.says]))
@@ -215,6 +221,16 @@ def _pass_gate(run: Run) -> None:
         for failure in verdict.rows:
             run.store.quarantine_rows(run, failure)
     run.store.save(run, "validated")
+
+
+def _way_out(run: Run, stops: Sequence[BatchFailure]) -> str:
+    """What to type; nothing where a failure cannot say which rows are to be set aside."""
+    if not all(one.query for one in stops):
+        return ""
+    commands = (
+        f"crossdock --pair {run.pair} accept {run.flow.name} {shlex.quote(one.says)} --reason '...'" for one in stops
+    )
+    return f"; or let the others pass and have these rows quarantined: {' && '.join(commands)}"
 
 
 def _let_pass(says: str, query: str, author: str, reason: str) -> RowFailure:
