@@ -5,13 +5,20 @@ from __future__ import annotations
 import argparse
 import getpass
 import os
+import shlex
+import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from crossdock.errors import CrossdockError, Misconfigured
+from crossdock.errors import CrossdockError, Misconfigured, Refused
 from crossdock.sync.flows import FLOWS
+
+if TYPE_CHECKING:
+    from crossdock.airflow.pairs import Pair
 
 SIDES = ("erp", "storefront")
 
@@ -51,6 +58,37 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("flow", choices=sorted(FLOWS))
     explain.add_argument("key")
     explain.set_defaults(run=_explain)
+
+    quarantine = commands.add_parser("quarantine", help="what is set aside and why; with a record's number: all of it")
+    quarantine.add_argument("flow", choices=sorted(FLOWS))
+    quarantine.add_argument("key", nargs="?")
+    quarantine.set_defaults(run=_quarantine)
+
+    replay = commands.add_parser("replay", help="have quarantined records tried again by the next run")
+    replay.add_argument("flow", choices=sorted(FLOWS))
+    replay.add_argument("keys", nargs="*", metavar="key")
+    replay.add_argument("--all", action="store_true", help="all that is in quarantine")
+    replay.add_argument("--code", help="with --all: only what is there for this reason")
+    replay.set_defaults(run=_replay)
+
+    edit = commands.add_parser(
+        "edit", help="put your version in place of a quarantined record, until the source's changes"
+    )
+    edit.add_argument("flow", choices=sorted(FLOWS))
+    edit.add_argument("key")
+    edit.add_argument("--file", type=Path, help="your version; without it $VISUAL or $EDITOR is opened")
+    edit.set_defaults(run=_edit)
+
+    withdraw = commands.add_parser("withdraw", help="end your version of a record: the source's counts again")
+    withdraw.add_argument("flow", choices=sorted(FLOWS))
+    withdraw.add_argument("key")
+    withdraw.set_defaults(run=_withdraw)
+
+    accept = commands.add_parser("accept", help="let a batch pass that was stopped; the rows at fault are set aside")
+    accept.add_argument("flow", choices=sorted(FLOWS))
+    accept.add_argument("says", help="what the stop says, word by word")
+    accept.add_argument("--reason", required=True, help="kept with the rows")
+    accept.set_defaults(run=_accept)
 
     plan = commands.add_parser("plan", help="what a saved plan would write")
     plan.add_argument("number", type=int)
@@ -168,6 +206,128 @@ def _explain(options: argparse.Namespace) -> int:
                 + ", ".join(f"{name} {value}" for name, value in row.items() if value not in (None, "", False))
             )
     return 0
+
+
+def _quarantine(options: argparse.Namespace) -> int:
+    from crossdock.store.decisions import readable, why_not_editable
+    from crossdock.store.reports import quarantined, quarantined_record
+
+    with _store() as connection:
+        if options.key is None:
+            rows = quarantined(connection, None, _pair(options).name, options.flow)
+        else:
+            found = quarantined_record(connection, _pair(options).name, options.flow, options.key)
+            rows = [found] if found else []
+    for row in rows:
+        again = f", to be tried again ({row['owner']})" if row["replay"] else ""
+        print(
+            f"{row['key']} {row['code']}: {row['reason']} {row['remedy']} "
+            f"(tries: {row['attempts']}, last {row['last_seen']:%Y-%m-%d %H:%M} UTC{again})"
+        )
+    if options.key is None:
+        print(f"{len(rows)} in quarantine.")
+        return 0
+    if not rows:
+        print(f"{options.flow} {options.key} is not in quarantine.")
+        return 1
+    print(f"\n{readable(rows[0]['payload'])}\n\n{why_not_editable(rows[0])}".rstrip())
+    return 0
+
+
+def _replay(options: argparse.Namespace) -> int:
+    from crossdock.store.decisions import replay
+    from crossdock.store.reports import quarantined
+
+    if bool(options.keys) == options.all or (options.code and not options.all):
+        raise Refused("Say which: some numbers, or --all, or --all --code CODE.")
+    with _store() as connection:
+        keys = options.keys or [
+            row["key"]
+            for row in quarantined(connection, None, _pair(options).name, options.flow)
+            if options.code in (None, row["code"])
+        ]
+        asked = replay(connection, _pair(options).name, options.flow, keys, getpass.getuser())
+    for key in sorted(set(keys) - asked):
+        print(f"{key}: not in quarantine, or without a number by which the source can be asked for it")
+    print(f"{len(asked)} to be tried again. {_next(options)}")
+    return 0 if asked else 1
+
+
+def _edit(options: argparse.Namespace) -> None:
+    from crossdock.store.decisions import edit, readable, why_not_editable
+    from crossdock.store.reports import quarantined_record
+
+    with _store() as connection:
+        row = quarantined_record(connection, _pair(options).name, options.flow, options.key)
+    if row is None:
+        raise Refused(f"{options.flow} {options.key} is not in quarantine: there is nothing to edit.")
+    if why := why_not_editable(row):
+        raise Refused(f"{options.flow} {options.key} cannot be edited. {why}")
+    based_on = row["raw_hash"]
+
+    def store(payload: str) -> None:
+        with _store() as connection:
+            edit(connection, _pair(options).name, options.flow, options.key, payload, getpass.getuser(), based_on)
+        print(
+            f"{_next(options)} It writes your version of {options.key}, "
+            f"and so it stays until {options.key} changes in the source."
+        )
+
+    if options.file:
+        try:
+            mine = options.file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise Refused(f"{options.file} cannot be read: {error}") from error
+        return store(mine)
+    with tempfile.TemporaryDirectory(prefix="crossdock-") as folder:  # for this user's eyes only, like its file
+        draft = Path(folder) / "record.json"
+        draft.write_text(readable(row["payload"]), encoding="utf-8")
+        while True:
+            _open_editor(draft)
+            try:
+                return store(draft.read_text(encoding="utf-8"))
+            except Refused as error:
+                if not sys.stdin.isatty():
+                    raise
+                print(error, file=sys.stderr)
+                if input("Edit it again? [Y/n] ").strip().lower().startswith("n"):
+                    raise Refused("Nothing was changed.") from error
+
+
+def _open_editor(file: Path) -> None:
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
+    try:
+        code = subprocess.call([*shlex.split(editor), str(file)])
+    except OSError as error:
+        raise Refused(f"The editor {editor} cannot be started ({error}): set $EDITOR, or use --file.") from error
+    if code:
+        raise Refused(f"The editor {editor} ended with {code}. Nothing was changed.")
+
+
+def _withdraw(options: argparse.Namespace) -> None:
+    from crossdock.store.decisions import withdraw
+
+    with _store() as connection:
+        withdraw(connection, _pair(options).name, options.flow, options.key, getpass.getuser())
+    print(f"Your version of {options.key} ends. {_next(options)} It takes what the source says.")
+
+
+def _accept(options: argparse.Namespace) -> None:
+    from crossdock.store.decisions import accept
+
+    with _store() as connection:
+        accept(connection, _pair(options).name, options.flow, options.says, getpass.getuser(), options.reason)
+    print(f"Accepted for one run. {_next(options)} It sets aside the rows at fault and goes on with the others.")
+
+
+def _next(options: argparse.Namespace) -> str:
+    return f"The next run of {_pair(options).suffixed(options.flow)} takes it up."
+
+
+def _pair(options: argparse.Namespace) -> Pair:
+    from crossdock.airflow.pairs import pair_named
+
+    return pair_named(options.pair)
 
 
 def _plan(options: argparse.Namespace) -> int:
