@@ -22,6 +22,7 @@ class Usage:
     """What one run of a candidate cost. ``client`` is its whole process tree, ``rss_mb`` its biggest process.
 
     ``said`` is what it tells of itself: ``inner`` (CPU after start and imports), ``peak_mb``, counts.
+    ``servers`` is the CPU of the systems it called, where they count.
     """
 
     client: float
@@ -29,10 +30,11 @@ class Usage:
     wall: float
     rss_mb: float
     said: dict[str, Any] = field(default_factory=dict)
+    servers: dict[str, float] = field(default_factory=dict)
 
     @property
     def cpu(self) -> float:
-        return self.client + self.postgres
+        return self.client + self.postgres + sum(self.servers.values())
 
     @property
     def inner(self) -> float:
@@ -46,16 +48,23 @@ class Usage:
 
 
 class Postgres:
-    """The CPU clock of a whole server, from /proc: backends that have ended are in the postmaster's sums."""
+    """The CPU clock of a whole server, from /proc: backends that have ended are in the postmaster's sums.
 
-    def __init__(self, dsn: str) -> None:
+    ``lasting``: databases whose clients stay connected between candidates (a shop's server).
+    """
+
+    def __init__(self, dsn: str, lasting: Sequence[str] = ()) -> None:
         self._watch = psycopg.connect(dsn, autocommit=True)
+        self._lasting = list(lasting)
         self._postmaster = int(_stat(self._watch.info.backend_pid)[1])
 
     def cpu(self) -> float:
         """CPU seconds so far, once no other client is connected: a backend outlives its client by a moment."""
-        others = "SELECT 1 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
-        while self._watch.execute(others).fetchone():
+        others = """
+            SELECT FROM pg_stat_activity
+            WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname <> ALL(%s)
+            """
+        while self._watch.execute(others, (self._lasting,)).fetchone():
             time.sleep(0.05)
         while True:
             own = [int(field) for field in _stat(self._postmaster)[11:15]]
@@ -76,24 +85,46 @@ def _stat(process: int | str) -> Sequence[str]:
     return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
 
 
-def run(argv: Sequence[str], postgres: Postgres, log: Path, env: Mapping[str, str] | None = None) -> Usage:
+def session_cpu(leader: int) -> float:
+    """CPU seconds so far of a server that leads its own session, and of all processes in it."""
+    total = 0
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            fields = _stat(process)
+        except OSError:  # ended meanwhile
+            continue
+        if int(fields[3]) == leader:
+            total += sum(map(int, fields[11:15]))
+    return total / _TICKS
+
+
+def run(
+    argv: Sequence[str],
+    postgres: Postgres,
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    servers: Mapping[str, int] | None = None,
+) -> Usage:
     """Run a candidate to its end. Its last line of output may be a JSON object with what it says of itself.
 
-    Raises RuntimeError with the end of its log if it fails.
+    ``servers``: name -> process id of systems it calls. Raises RuntimeError with the end of its log if it fails.
     """
+    servers = servers or {}
     with log.open("wb") as errors:
+        idle = {name: session_cpu(leader) for name, leader in servers.items()}
         before, start = postgres.cpu(), time.perf_counter()
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=errors, env={**os.environ, **(env or {})})
         assert process.stdout
         output = process.stdout.read().decode()
         _, status, used = os.wait4(process.pid, 0)
         wall, after = time.perf_counter() - start, postgres.cpu()
+        busy = {name: session_cpu(leader) - idle[name] for name, leader in servers.items()}
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
         raise RuntimeError(f"{' '.join(argv)} failed; the end of {log}:\n{log.read_text(errors='replace')[-2000:]}")
     last = output.strip().rpartition("\n")[2]
     said = json.loads(last) if last.startswith("{") else {}
-    return Usage(used.ru_utime + used.ru_stime, after - before, wall, used.ru_maxrss / 1024, said)
+    return Usage(used.ru_utime + used.ru_stime, after - before, wall, used.ru_maxrss / 1024, said, busy)
 
 
 def median(usages: Iterable[Usage], what: Callable[[Usage], float]) -> float:
