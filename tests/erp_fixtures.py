@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import os
@@ -19,11 +20,14 @@ from sandbox.service import free_port
 
 CONNECTION = "crossdock_test_erp"
 DATABASE = "erp"
+EAN = "4006381333931"
+PICTURE = base64.b64decode("R0lGODlhAQABAIAAAAAAAP///yH5BAAAAAAALAAAAAABAAEAAAIBRAA7")
+"""The smallest GIF there is."""
 
 
 @dataclass
 class RunningErp:
-    """The server, and what its administrator does there. Tests keep apart by accounts of their own."""
+    """The server, and what its administrator does there. Tests keep apart by accounts and products of their own."""
 
     url: str
     admin: Erp
@@ -44,6 +48,27 @@ class RunningErp:
             **values,
         })  # fmt: skip
         return number, party
+
+    def product(self, **values: Any) -> tuple[str, int]:
+        """A new product with a black and a yellow variant, each with an EAN, and a picture; code and template's id."""
+        number = f"P{next(self._numbers):04d}"
+        unit = self.id_of("product.uom", "Unit")
+        [template] = self.admin.create("product.template", {
+            "name": f"Tested {number}", "code": number, "type": "goods", "salable": True,
+            "default_uom": unit, "sale_uom": unit,
+            "account_category": self.id_of("product.category", "Standard rated"),
+            "attribute_set": self.id_of("product.attribute.set", "Goods"),
+            "weight": 0.5, "weight_uom": self.id_of("product.uom", "Kilogram"),
+            "products": [["create", [
+                {"suffix_code": f"-{color.upper()}", "position": place, "attributes": {"color": color},
+                 "description": f"Of {number}.",
+                 "identifiers": [["create", [{"type": "ean", "code": EAN}]]]}
+                for place, color in enumerate(("black", "yellow"))
+            ]]],
+            **values,
+        })  # fmt: skip
+        self.admin.create("product.image", {"template": template, "web_shop": True, "image": PICTURE})
+        return number, template
 
     def id_of(self, model: str, name: str) -> int:
         return self.admin.id_of(model, ["name", "=", name])

@@ -50,6 +50,12 @@ PLANTED = {
 }
 """Records that are bad on purpose: what a quarantine is for. Account number -> what is wrong."""
 
+PLANTED_ITEMS = {"KP001": "its two variants cannot be told apart"}
+"""The same for products, by code."""
+ARCHIVED_ITEM = "PH001"
+GERMAN_ITEMS = {"WJ001": "Arbeitsjacke 1", "ST001": "Sicherheitshose 1", "NG001": "Nitrilhandschuhe 1"}
+"""Products that have a German name as well."""
+
 Values = dict[str, Any]
 
 
@@ -151,6 +157,7 @@ def seed(url: str, database: str) -> None:
     work.price_lists()
     work.parties()
     work.shop()
+    work.oddities()
     work.history()
     work.archive()
 
@@ -658,6 +665,29 @@ class _Seed:
             "warehouses": [["add", list(self.warehouse)]], "products": [["add", [good["id"] for good in self.goods]]],
             "categories": [["add", list(self.category.values())]], "attributes": [["add", self.attributes]],
         })  # fmt: skip
+
+    def oddities(self) -> None:
+        """Products that nobody ever ordered: the one of ``PLANTED_ITEMS``, an archived one; and some German names."""
+        erp, unit = self.erp, self.unit["Unit"]
+        common = {
+            "type": "goods", "default_uom": unit, "sale_uom": unit, "salable": True,
+            "attribute_set": self.attribute_set, "account_category": self.standard_rated,
+            "categories": [["add", [self.category["Workwear"]]]],
+        }  # fmt: skip
+        [twins] = PLANTED_ITEMS
+        alike = {"attributes": {"color": "black"}, "web_shops": [["add", [self.web_shop]]]}
+        _, archived = erp.create(
+            "product.template",
+            {**common, "name": "Knee Pads", "code": twins, "list_price": Decimal("12.50"),
+             "products": _new({**alike, "suffix_code": "-A"}, {**alike, "suffix_code": "-B"})},
+            {**common, "name": "Petroleum Headlamp", "code": ARCHIVED_ITEM, "list_price": Decimal("39.00"),
+             "products": _new({})},
+        )  # fmt: skip
+        erp("model.product.template.write", [archived], {"active": False})
+        erp("model.ir.lang.write", [erp.id_of("ir.lang", ["code", "=", "de"])], {"translatable": True})
+        for code, name in GERMAN_ITEMS.items():
+            template = erp.id_of("product.template", ["code", "=", code])
+            erp("model.product.template.write", [template], {"name": name}, language="de")
 
     def history(self) -> None:
         """Two years of business, step by step over all orders at once: one call is cheap per order, not per call."""

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import pytest
 from pydantic import ValidationError
+from tests.contracts.asking import flat, later, since
 from tests.erp_fixtures import CONNECTION, RunningErp
 from tests.fakes import MemorySource
 
 from crossdock.connectors.tryton.adapter import Tryton
 from crossdock.domain.customer import Account
 from crossdock.errors import Reject
-from crossdock.ports import CustomerSource, Row, Window
-
-T = TypeVar("T")
+from crossdock.ports import CustomerSource
 
 
 class Case(NamedTuple):
@@ -88,23 +86,6 @@ def tryton(erp: RunningErp) -> Case:
     )
 
 
-def flat(pages: Iterable[Sequence[T]]) -> list[T]:
-    return [one for page in pages for one in page]
-
-
-def since(case: Case, moment: datetime | None) -> dict[str, Row]:
-    """What changed from this moment on, by key."""
-    return {row.key: row for row in flat(case.source.changed(Window(moment, case.source.now())))}
-
-
-def later(case: Case) -> datetime:
-    """The source's clock once it has moved on: what happened before is not at or after this."""
-    before = case.source.now()
-    while (now := case.source.now()) <= before:
-        time.sleep(0.05)
-    return now
-
-
 def account(case: Case, number: str) -> Account:
     [row] = flat(case.source.read([number]))
     return case.source.parse(row.raw)
@@ -122,7 +103,7 @@ def test_its_clock_is_in_utc_and_about_right(case: Case) -> None:
 
 def test_from_the_beginning_everything_is_read(case: Case) -> None:
     numbers = {case.new() for _ in range(5)}
-    rows = since(case, None)
+    rows = since(case.source, None)
     assert numbers <= rows.keys()
     for number in numbers:
         ours = case.source.parse(rows[number].raw)
@@ -132,22 +113,22 @@ def test_from_the_beginning_everything_is_read(case: Case) -> None:
 
 def test_a_window_holds_what_changed_in_it(case: Case) -> None:
     changed, untouched = case.new(), case.new()
-    moment = later(case)
+    moment = later(case.source)
     case.rename(changed, "Renamed")
-    rows = since(case, moment)
+    rows = since(case.source, moment)
     assert changed in rows and untouched not in rows
     assert case.source.parse(rows[changed].raw).name == "Renamed"
 
 
 def test_an_old_change_is_not_read_again(case: Case) -> None:
     number = case.new()
-    assert number not in since(case, later(case))
+    assert number not in since(case.source, later(case.source))
 
 
 def test_bytes_stay_the_same_while_nothing_changes(case: Case) -> None:
     number = case.new()
-    first = since(case, None)[number]
-    assert flat(case.source.read([number])) == [first] == [since(case, None)[number]]
+    first = since(case.source, None)[number]
+    assert flat(case.source.read([number])) == [first] == [since(case.source, None)[number]]
 
 
 def test_exactly_what_is_asked_for_is_read(case: Case) -> None:
@@ -158,9 +139,9 @@ def test_exactly_what_is_asked_for_is_read(case: Case) -> None:
 
 def test_an_archived_account_is_still_read_and_says_so(case: Case) -> None:
     number = case.new()
-    moment = later(case)
+    moment = later(case.source)
     case.archive(number)
-    assert case.source.parse(since(case, moment)[number].raw).gone
+    assert case.source.parse(since(case.source, moment)[number].raw).gone
     assert account(case, number).gone
     assert set(account(case, number).parts) <= set(flat(case.source.parts()))
 
@@ -169,7 +150,7 @@ def test_who_is_no_customer_any_more_is_gone(case: Case) -> None:
     number = case.new()
     parts = set(account(case, number).parts)
     case.leave(number)
-    assert number not in since(case, None)
+    assert number not in since(case.source, None)
     assert flat(case.source.read([number])) == []
     assert not parts & set(flat(case.source.parts()))
 
@@ -192,7 +173,7 @@ def test_a_part_that_is_deleted_behind_the_back_of_its_account_is_missed(case: C
 def test_a_bad_row_travels_with_the_good_ones(case: Case) -> None:
     good, bad = case.new(), case.new()
     case.spoil(bad)
-    rows = since(case, None)
+    rows = since(case.source, None)
     assert case.source.parse(rows[good].raw).key == good
     with pytest.raises((Reject, ValidationError)):
         case.source.parse(rows[bad].raw)

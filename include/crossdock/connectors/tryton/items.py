@@ -37,7 +37,7 @@ class Items:
     """The product templates with their variants, archived and not salable ones included: a ``Source[Item]``.
 
     What belongs to a template has its own time of change: each table is asked. The small tables
-    (units, categories, attributes, the shop) are read anew for every question.
+    (units, categories, attributes) are read anew for every page.
     """
 
     name = "Tryton"
@@ -163,11 +163,10 @@ class Items:
         are not for sale, one that shares its code gives no row, unless it is the newest of them and none
         is for sale. One without a code that is not for sale is of no interest.
         """
-        known = self._known()  # after the templates, so that it knows whatever they point to
-        joined = self._joined(templates, known)
+        joined = self._joined(templates)
         idle = {one.row.key for one in joined if not one.for_sale and one.row.key}
         if idle and (twins := self._named(idle) - set(_ids(templates))):
-            joined += [one for one in self._joined(self._templates(twins), known) if one.row.key in idle]
+            joined += [one for one in self._joined(self._templates(twins)) if one.row.key in idle]
         sold = {one.row.key for one in joined if one.for_sale}
         newest = {one.row.key: one for one in sorted(joined, key=lambda one: int(one.row.source_id))}
         return [
@@ -175,8 +174,8 @@ class Items:
             if one.for_sale or (one.row.key and one.row.key not in sold and newest[one.row.key] is one)
         ]  # fmt: skip
 
-    def _joined(self, templates: list[Record], known: Known) -> list[Joined]:
-        which = _ids(templates)
+    def _joined(self, templates: list[Record]) -> list[Joined]:
+        which, known = _ids(templates), self._known()
         products = table(self._rpc, "product.product", [ALL, ["template", "in", which]], self._product)
         by_id = _by_id(templates)
         live = [one for one in products if item_rows.live(one, by_id[one["template"]], known)]
@@ -200,6 +199,7 @@ class Items:
         )
 
     def _known(self) -> Known:
+        """Read after the templates, so that whatever they point to is known."""
         return Known(
             units=_by_id(table(self._rpc, "product.uom", [ALL], item_rows.UNIT)),
             categories=_by_id(table(self._rpc, "product.category", [], item_rows.CATEGORY)),
