@@ -1,166 +1,310 @@
 """The pages under *Browse > Crossdock*: each domain's state, the runs' books, quarantine, proposals.
 
-Plain HTML made here, no build step, nothing loaded from elsewhere. Behind Airflow's login.
+Behind Airflow's login. To act on a record, or to see what is kept of it, a user must be allowed to
+trigger the DAG of its flow.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
 from html import escape
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import quote, urlsplit
+from uuid import UUID
 
-from airflow.api_fastapi.core_api.security import requires_authenticated
-from fastapi import Depends, FastAPI
-from fastapi.responses import HTMLResponse
+from airflow.api_fastapi.auth.managers.models.resource_details import DagAccessEntity
+from airflow.api_fastapi.core_api.security import GetUserDep, requires_access_dag, requires_authenticated
+from fastapi import Depends, FastAPI, Form, HTTPException, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
 
+from crossdock.airflow import tables
+from crossdock.airflow.html import link, page, section, time
+from crossdock.airflow.pairs import pair_named, pairs
 from crossdock.airflow.runtime import open_store
-from crossdock.errors import Retry
-from crossdock.store import reports
-from crossdock.sync.accounting import Books
+from crossdock.errors import Misconfigured, Refused, Retry
+from crossdock.store import decisions, reports
+from crossdock.store.statements import plain
+from crossdock.sync.flows import FLOWS
 
 app = FastAPI(title="Crossdock", dependencies=[Depends(requires_authenticated())])
 
-_STYLE = """
-:root { color-scheme: light dark; --line: #8884; --bad: #c62828; --good: #2e7d32; --odd: #b26a00 }
-body { font: 14px/1.45 system-ui, sans-serif; margin: 1.5rem; max-width: 80rem }
-h1 { font-size: 1.4rem } h2 { font-size: 1.1rem; margin-top: 2rem }
-table { border-collapse: collapse; width: 100% } .wide { overflow-x: auto }
-th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line) }
-th { font-weight: 600; white-space: nowrap } td.n { text-align: right }
-.success { color: var(--good) } .failed { color: var(--bad) } .planned, .running { color: var(--odd) }
-.none { opacity: .7 }
-"""
+_DONE = {
+    "replay": "It will be tried again.",
+    "edit": "Your version is kept. It counts until the record changes in the source.",
+    "withdraw": "The edited version ends; what the source says counts again.",
+    "accept": "Accepted for one run: it sets aside the rows at fault and goes on with the others.",
+}
 
 
-@app.get("/", response_class=HTMLResponse)
-def overview() -> str:
-    """Is each domain in step, what did the last runs do, what is set aside and why."""
+@app.exception_handler(Retry)
+def _store_is_away(request: Request, error: Exception) -> Response:
+    return page(_alert(str(error)), 503)
+
+
+@app.exception_handler(HTTPException)
+def _turned_away(request: Request, error: HTTPException) -> Response:
+    return page(_alert(str(error.detail)), error.status_code)
+
+
+def _same_origin(request: Request) -> None:
+    """Forms of this page only.
+
+    The browser sends the login's cookie along with a form of any page of this site (SameSite=Lax stops
+    other sites, not other ports or subdomains). It also says where the form stood, which no page can forge:
+    in Sec-Fetch-Site, or, without TLS, in Origin.
+    """
+    site = request.headers.get("sec-fetch-site")
+    origin = urlsplit(request.headers.get("origin", "")).netloc
+    if site != "same-origin" if site else origin != request.headers.get("host"):
+        raise HTTPException(403, "This form was not sent from a page of this Airflow.")
+
+
+def _dag(pair: str, flow: str) -> str:
+    """404 for what does not exist."""
     try:
-        with open_store() as store:
-            domains, runs = reports.domains(store), reports.runs(store)
-            quarantine, proposals = reports.quarantined(store), reports.proposals(store)
-    except Retry as error:
-        return _page(f"<p class=failed>{escape(str(error))}</p>")
-    return _page(_domains(domains) + _quarantine(quarantine) + _proposals(proposals) + _runs(runs))
+        if flow in FLOWS:
+            return pair_named(pair).suffixed(flow)
+    except Misconfigured:
+        pass
+    raise HTTPException(404, "There is no such domain.")
 
 
-@app.get("/plan/{run}", response_class=HTMLResponse)
-def plan(run: int) -> str:
-    """What a saved plan would write."""
+def _may_act(request: Request, user: Any, pair: str, flow: str) -> bool:
+    try:
+        requires_access_dag("POST", DagAccessEntity.RUN, _dag(pair, flow))(request, user)
+    except HTTPException:
+        return False
+    return True
+
+
+def _require_act(request: Request, user: GetUserDep, pair: str, flow: str) -> str:
+    """The user's name, if he may act here."""
+    dag = _dag(pair, flow)
+    if not _may_act(request, user, pair, flow):
+        raise HTTPException(403, f"To do this you must be allowed to trigger {dag}.")
+    return user.get_name()
+
+
+Author = Annotated[str, Depends(_require_act)]
+
+
+# ---------------------------------------------------------------- overview
+
+
+@app.get("/")
+def overview(request: Request, user: GetUserDep, done: str = "", of: str = "") -> HTMLResponse:
+    """Is each domain in step, what did the last runs do, what is set aside and why."""
     with open_store() as store:
-        actions = reports.plan(store, run)
-    rows = [[action["op"], action["key"], action["target_id"], action["payload"]] for action in actions]
-    head = ["Action", "Record", "Target's id", "What it would be told"]
-    how = f"<p>To apply exactly these, trigger the DAG with plan = {run}.</p>" if rows else ""
-    return _page(_section(f"Plan {run}", head, rows, "Applied, superseded, or nothing to do.") + how)
-
-
-def _domains(rows: list[dict[str, Any]]) -> str:
-    head = ["Domain", "Pair", "Last run", "In step until", "Live", "Quarantined", "Waiting", "Held", ""]
-    cells = [
-        [
-            row["flow"],
-            row["pair"],
-            _state(row["state"]),
-            _time(row["in_step_until"]),
-            row["live"],
-            row["quarantined"],
-            row["waiting"],
-            row["held"],
-            row["message"],
-        ]
-        for row in rows
-    ]
-    return _section("Domains", head, cells, "No run yet: trigger customers.")
-
-
-def _quarantine(rows: list[dict[str, Any]]) -> str:
-    head = ["Record", "Domain", "What is wrong", "What to do", "Seen", "Tries"]
-    cells = [
-        [
-            row["key"],
-            row["flow"],
-            f"{row['code']}: {row['reason']}",
-            row["remedy"],
-            _time(row["last_seen"]),
-            row["attempts"],
-        ]
-        for row in rows
-    ]
-    return _section("Quarantine", head, cells, "Nothing is quarantined.")
-
-
-def _proposals(rows: list[dict[str, Any]]) -> str:
-    cells = [[row["login"], f"{row['evidence']}: {row['value']}", _time(row["first_seen"])] for row in rows]
-    return _section("Logins that want an account", ["Login", "Evidence", "Since"], cells, "No proposals.")
-
-
-def _runs(rows: list[dict[str, Any]]) -> str:
-    head = ["Run", "Domain", "Pair", "State", "Began", "Seconds", "Books", "Quality"]
-    cells = [
-        [
-            row["id"],
-            row["flow"],
-            row["pair"],
-            _state(row["state"]),
-            _time(row["started_at"]),
-            _seconds(row),
-            _books(row),
-            _quality(row["quality"]),
-        ]
-        for row in rows
-    ]
-    return _section("Runs", head, cells, "No run yet.")
-
-
-class _Html(str):
-    """Already escaped."""
-
-
-def _page(body: str) -> str:
-    return (
-        "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>Crossdock</title><style>{_STYLE}</style><h1>Crossdock</h1>{body}</html>"
+        domains, runs, stops = reports.domains(store), reports.runs(store), reports.stops(store)
+        quarantine, proposals = reports.quarantined(store), reports.proposals(store)
+    return page(
+        _said(request, done, of)
+        + tables.domains(domains)
+        + "".join(_stop(request, user, stop, f"reason-{n}") for n, stop in enumerate(stops))
+        + _quarantine(request, quarantine)
+        + tables.proposals(proposals)
+        + tables.runs(runs)
     )
 
 
-def _section(title: str, head: list[str], rows: list[list[Any]], empty: str) -> str:
-    if not rows:
-        return f"<h2>{title}</h2><p class=none>{escape(empty)}</p>"
-    cells = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    heads = "".join(f"<th scope=col>{escape(name)}</th>" for name in head)
-    return f"<h2>{title}</h2><div class=wide><table><thead><tr>{heads}</tr></thead><tbody>{cells}</tbody></table></div>"
+@app.post("/accept/{pair}/{flow}", dependencies=[Depends(_same_origin)])
+def accept(
+    request: Request,
+    pair: str,
+    flow: str,
+    author: Author,
+    says: Annotated[str, Form()],
+    reason: Annotated[str, Form()] = "",
+) -> Response:
+    """Let the next batch pass although the last one was stopped for this."""
+    try:
+        with open_store() as store:
+            decisions.accept(store, pair, flow, says, author, reason)
+            store.commit()
+    except Refused as error:
+        return page(f"<p>{link(_root(request) + '/', 'All of Crossdock')}</p>{_alert(str(error))}", 422)
+    return RedirectResponse(f"{_root(request)}/?done=accept&of={quote(_dag(pair, flow))}", 303)
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, _Html):
-        return f"<td>{value}</td>"
-    if isinstance(value, int | float):
-        return f"<td class=n>{value}</td>"
-    return f"<td>{escape(str(value or ''))}</td>"
+@app.get("/plan/{run}")
+def plan(request: Request, user: GetUserDep, run: int) -> HTMLResponse:
+    """What a saved plan would write."""
+    with open_store() as store:
+        actions = reports.plan(store, run)
+    told = bool(actions) and _may_act(request, user, actions[0]["pair"], actions[0]["flow"])
+    rows = [
+        [action["op"], action["key"], action["target_id"], action["payload"] if told else "(for those who may run it)"]
+        for action in actions
+    ]
+    head = ["Action", "Record", "Target's id", "What it would be told"]
+    how = f"<p>To apply exactly these, trigger the DAG with plan = {run}.</p>" if rows else ""
+    return page(section(f"Plan {run}", head, rows, "Applied, superseded, or nothing to do.") + how)
 
 
-def _state(state: str) -> _Html:
-    return _Html(f"<span class={escape(state)}>{escape(state)}</span>")
+# ---------------------------------------------------------------- one record
 
 
-def _time(value: datetime | None) -> str:
-    return f"{value:%Y-%m-%d %H:%M:%S} UTC" if value else ""
+@app.get("/record/{pair}/{flow}/{key:path}")
+def record(request: Request, user: GetUserDep, pair: str, flow: str, key: str, done: str = "") -> HTMLResponse:
+    """All that is known of one record; for those who may act, what is kept of it and what they can do."""
+    return _record(
+        request, pair, flow, key, _may_act(request, user, pair, flow), _said(request, done, _dag(pair, flow))
+    )
 
 
-def _seconds(run: dict[str, Any]) -> float | str:
-    return round((run["finished_at"] - run["started_at"]).total_seconds(), 1) if run["finished_at"] else ""
+@app.post("/record/{pair}/{flow}/{key:path}", dependencies=[Depends(_same_origin)])
+def decide(
+    request: Request,
+    pair: str,
+    flow: str,
+    key: str,
+    author: Author,
+    act: Annotated[str, Form()],
+    payload: Annotated[str, Form()] = "",
+    version: Annotated[UUID | None, Form()] = None,
+) -> Response:
+    """Replay, edit or withdraw. What was typed is shown again when it is refused."""
+    key = plain(key)
+    try:
+        with open_store() as store:
+            if act == "edit":
+                decisions.edit(store, pair, flow, key, payload, author, version)
+            elif act == "withdraw":
+                decisions.withdraw(store, pair, flow, key, author)
+            elif act != "replay":
+                raise Refused("There is no such button.")
+            elif not decisions.replay(store, pair, flow, [key], author):
+                raise Refused(f"{key} is not in quarantine (any more), or has no number to ask the source for.")
+            store.commit()
+    except Refused as error:
+        now = link(_to_record(request, pair, flow, key), "Show it as it is now.")
+        return _record(request, pair, flow, key, True, f"{_alert(str(error))}<p>{now}</p>", (payload, version))
+    return RedirectResponse(f"{_to_record(request, pair, flow, key)}?done={act}", 303)
 
 
-def _books(run: dict[str, Any]) -> str:
-    line = Books.from_json(run["counts"]).line()
-    if run["state"] == "planned":
-        return _Html(f"<a href='plan/{run['id']}'>{escape(line)}</a>. {escape(run['message'] or '')}")
-    return line if run["state"] == "success" else f"{line}. {run['message'] or ''}"
+def _record(
+    request: Request,
+    pair: str,
+    flow: str,
+    key: str,
+    may: bool,
+    said: str,
+    refused: tuple[str, UUID | None] | None = None,
+) -> HTMLResponse:
+    """``refused``: what was typed, and the version of the record it was typed over."""
+    key = plain(key)
+    with open_store() as store:
+        journey, row = reports.journey(store, pair, flow, key), reports.quarantined_record(store, pair, flow, key)
+    parts = [
+        f"<p>{link(_root(request) + '/', 'All of Crossdock')}</p>",
+        f"<h2>{escape(_dag(pair, flow))} {escape(key)}</h2>{said}",
+    ]
+    if row:
+        parts.append(_fault(row))
+        parts.append(_forms(row, refused) if may else f"<p class=none>{escape(_only(_dag(pair, flow)))}</p>")
+    if may and any(one["state"] != "withdrawn" for one in journey["override"]):
+        parts.append(
+            "<form method=post><button name=act value=withdraw>End the edited version</button></form>"
+            "<p class=none>The next run takes what the source says.</p>"
+        )
+    if not any(journey.values()):
+        parts.append(f"<p class=none>Nothing is known of it. Trigger the DAG with keys = {escape(key)}.</p>")
+    parts += [
+        section(place.capitalize(), (_words(name) for name in rows[0]), [list(row.values()) for row in rows], "")
+        for place, rows in journey.items()
+        if rows
+    ]
+    return page("".join(parts), 422 if refused else 200 if any(journey.values()) else 404)
 
 
-def _quality(quality: dict[str, Any] | None) -> str:
-    if not quality:
-        return "no batch"
-    failed = [e["says"] or e["expectation"] for e in quality["expectations"] if not e["success"]]
-    return "; ".join(failed) if failed else f"{len(quality['expectations'])} expectations met"
+def _fault(row: dict[str, Any]) -> str:
+    again = f" To be tried again: {row['owner']}, {time(row['asked_at'])}." if row["replay"] else ""
+    return (
+        f"<p><strong>{escape(row['code'])}: {escape(row['reason'])}</strong> {escape(row['remedy'])}</p>"
+        f"<p class=none>Tries: {row['attempts']}, last {time(row['last_seen'])}.{escape(again)}</p>"
+    )
+
+
+def _forms(row: dict[str, Any], refused: tuple[str, UUID | None] | None) -> str:
+    text, version = refused or (decisions.readable(row["payload"]), row["raw_hash"])
+    replay = "<button name=act value=replay>Try again as it is in the source</button>"
+    if why := decisions.why_not_editable(row):
+        shown = f"<pre>{escape(text)}</pre>" if text else ""
+        return f"<p>{escape(why)}</p>{shown}<form method=post>{replay}</form>"
+    return (
+        "<form method=post>"
+        "<label for=payload>The record. Your version counts until the source's own changes.</label>"
+        f"<textarea id=payload name=payload spellcheck=false autocomplete=off>\n{escape(text)}</textarea>"
+        f"<input type=hidden name=version value='{version or ''}'>"
+        f"<button name=act value=edit>Save my version</button>{replay}</form>"
+    )
+
+
+# ---------------------------------------------------------------- parts of pages
+
+
+def _root(request: Request) -> str:
+    return str(request.scope.get("root_path", ""))
+
+
+def _to_record(request: Request, pair: str, flow: str, key: str) -> str:
+    return f"{_root(request)}/record/{quote(pair)}/{quote(flow)}/{quote(key, safe='')}"
+
+
+def _said(request: Request, done: str, dag: str) -> str:
+    """That it was done, and who takes it up when."""
+    if done not in _DONE or dag not in {pair.suffixed(flow) for pair in pairs() for flow in FLOWS}:
+        return ""
+    to = link(f"{request.scope.get('app_root_path', '')}/dags/{quote(dag)}", f"trigger {dag} to have it done now")
+    return f"<p role=status>{_DONE[done]} The next run takes it up: {to}.</p>"
+
+
+def _alert(words: str) -> str:
+    return f"<p role=alert>{escape(words)}</p>"
+
+
+def _only(dag: str) -> str:
+    return f"Those who may trigger {dag} see the record here and can act on it."
+
+
+def _stop(request: Request, user: Any, stop: dict[str, Any], name: str) -> str:
+    """Why the gate stopped the last run, and a form to let the next one pass."""
+    pair, flow = stop["pair"], stop["flow"]
+    if stop["author"]:
+        how = f"<p>Accepted for the next run by {escape(stop['author'])}: {escape(stop['reason'])}</p>"
+    elif not stop["acceptable"]:
+        how = "<p>Correct the records in the source; the next run reads them again.</p>"
+    elif not _may_act(request, user, pair, flow):
+        how = "<p>Correct the records in the source; who may trigger this DAG can also let the others pass.</p>"
+    else:
+        how = (
+            "<p>Correct the records in the source, or let the next run pass: it sets aside the rows at fault and "
+            "goes on with the others.</p>"
+            f"<form method=post action='{escape(_root(request))}/accept/{quote(pair)}/{quote(flow)}'>"
+            f"<input type=hidden name=says value='{escape(stop['says'])}'>"
+            f"<label for={name}>Why it may pass (kept with the rows)</label>"
+            f"<input id={name} name=reason required maxlength=500 autocomplete=off><button>Accept</button></form>"
+        )
+    title = f"{flow} ({pair}) was stopped by the quality gate"
+    why = f"<p>Run {stop['run']}: {escape(stop['text'])}.</p>"
+    return f"<section><h2 class=failed>{escape(title)}</h2>{why}{how}</section>"
+
+
+def _quarantine(request: Request, rows: list[dict[str, Any]]) -> str:
+    head = ["Record", "Domain", "What is wrong", "What to do", "Seen", "Tries", "To be tried again"]
+    cells = [
+        [
+            link(_to_record(request, row["pair"], row["flow"], row["key"]), row["key"]),
+            row["flow"],
+            f"{row['code']}: {row['reason']}",
+            row["remedy"],
+            row["last_seen"],
+            row["attempts"],
+            row["owner"] if row["replay"] else "",
+        ]
+        for row in rows
+    ]
+    return section("Quarantine", head, cells, "Nothing is quarantined.")
+
+
+def _words(name: str) -> str:
+    return name.replace("_", " ").capitalize()

@@ -76,14 +76,20 @@ def quarantined(
 
 
 def quarantined_record(connection: Connection[Any], pair: str, flow: str, key: str) -> dict[str, Any] | None:
-    """The open row of one record, with what is kept of it: only for those who may act on it."""
+    """The open row of one record, with what is kept of it, or a person's version that no run has judged yet.
+
+    Only for those who may act on it: it may hold personal data.
+    """
     rows = _rows(
         connection,
         """
-        SELECT key, source_id, code, reason, remedy, attempts, first_seen, last_seen, replay, owner, asked_at,
-               form, payload, raw_hash
-        FROM crossdock.quarantine
-        WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s) AND resolved_at IS NULL
+        SELECT q.key, q.source_id, q.code, q.reason, q.remedy, q.attempts, q.first_seen, q.last_seen, q.replay,
+               q.owner, q.asked_at, q.form, coalesce(o.payload, q.payload) AS payload, q.raw_hash
+        FROM crossdock.quarantine q
+        LEFT JOIN crossdock.override o
+               ON (o.pair, o.flow, o.key, o.form, o.raw_hash, o.state)
+                = (q.pair, q.flow, q.key, q.form, q.raw_hash, 'new')
+        WHERE (q.pair, q.flow, q.key) = (%(pair)s, %(flow)s, %(key)s) AND q.resolved_at IS NULL
         """,
         pair=pair,
         flow=flow,
@@ -193,7 +199,7 @@ def plan(connection: Connection[Any], run: int) -> list[dict[str, Any]]:
     return _rows(
         connection,
         """
-        SELECT op, key, target_id, payload
+        SELECT pair, flow, op, key, target_id, payload
         FROM crossdock.outbox
         WHERE (run_id, status) = (%(run)s, 'planned')
         ORDER BY op, key
