@@ -197,7 +197,8 @@ def _books(run_id: str, seconds: float = 300) -> dict[str, dict[str, Any]]:
     while time.monotonic() < deadline:
         told = _ask(
             f"""
-            SELECT json_build_object('flow', worked.flow, 'state', worked.state, 'books', worked.counts)
+            SELECT json_build_object('flow', worked.flow, 'state', worked.state, 'books', worked.counts,
+                                     'message', worked.message)
             FROM crossdock.run asked JOIN crossdock.run worked ON worked.id = CASE asked.state
                 WHEN 'drained' THEN substring(asked.message FROM 'run ([0-9]+)')::bigint ELSE asked.id END
             WHERE asked.airflow_run = '{run_id}'"""
@@ -205,6 +206,9 @@ def _books(run_id: str, seconds: float = 300) -> dict[str, dict[str, Any]]:
         runs = [json.loads(line) for line in told]
         if all(run["state"] == "success" for run in runs):
             return {run["flow"]: run["books"] for run in runs}
+        for run in runs:
+            if run["state"] in ("failed", "planned"):
+                raise SandboxError(f"The run of {run['flow']} has {run['state']}: {run['message']} {DEMO.airflow.url}")
         time.sleep(0.3)
     raise SandboxError(f"The run {run_id} or the one that was quicker has not settled: look at {DEMO.airflow.url}.")
 
