@@ -129,6 +129,9 @@ class TrytonHook(SystemHook):
             )
             if settings.bearer:
                 self.table("party.party", [], ["code"], limit=1)
+            salable = self.call("model.product.template.search_count", [["salable", "=", True]])
+            shop = settings.web_shop
+            shops = self.call("model.web.shop.search_count", [["name", "=", shop]]) if shop else 0
         except CrossdockError as error:
             return False, str(error)
         found = {row["name"] for row in rows}
@@ -137,7 +140,10 @@ class TrytonHook(SystemHook):
             for name, meaning in meanings.items()
         )
         where = f"Logged in to Tryton {self.version}, database {self._database}, {modules} modules."
-        return settings.customer_category in found, f"{where} {categories}"
+        said = [where, categories, f"{salable} products are salable."]
+        if shop:
+            said.append(f"Web shop {shop!r} is {'there.' if shops else 'missing: nothing is for sale.'}")
+        return settings.customer_category in found and (not shop or shops > 0), " ".join(said)
 
     @cached_property
     def version(self) -> str:

@@ -20,7 +20,7 @@ TEMPLATE = (
     "code", "name", "active", "salable", "type", "default_uom", "sale_uom", "account_category", "categories",
     "web_shop_description", *MEASURES, *(f"{measure}_uom" for measure in MEASURES),
 )  # fmt: skip
-PRODUCT = ("template", "code", "suffix_code", "position", "active", "attributes", "description")
+PRODUCT = ("template", "code", "suffix_code", "position", "active", "attributes")
 LISTED = "web_shops"
 """The field of a product that names the shops it is in; asked for only where a shop is named in the settings."""
 IDENTIFIER = ("product", "type", "code", "sequence")
@@ -51,12 +51,13 @@ class Texts(NamedTuple):
 
 
 class Tables(NamedTuple):
-    """All that belongs to one page of templates."""
+    """All that belongs to one page of templates; ``descriptions`` of variants, where the template has none."""
 
     templates: Sequence[Record]
     products: Sequence[Record]
     identifiers: Sequence[Record]
     images: Sequence[Record]
+    descriptions: Mapping[int, str | None]
 
 
 class Joined(NamedTuple):
@@ -91,7 +92,7 @@ def join(tables: Tables, texts: Mapping[str, Texts], known: Known) -> list[Joine
     joined = []
     for template in tables.templates:
         variants = products[template["id"]]
-        sold = {one["id"]: one for one in variants if live(one, template, known)}
+        sold = [one["id"] for one in variants if live(one, template, known)]
         number = template["code"] or _lone_code(variants)
         row = {
             **{name: template[name] for name in ("id", "code", "name", "type")},
@@ -102,7 +103,7 @@ def join(tables: Tables, texts: Mapping[str, Texts], known: Known) -> list[Joine
             **{name: _measure(template, name, known) for name in MEASURES},
             "tax_class": _name(known.categories, template["account_category"]),
             "categories": [_category(one, known) for one in template["categories"] if one in known.categories],
-            "description": _description(template, [one["description"] for one in sold.values()]),
+            "description": _description(template, [tables.descriptions.get(one) for one in sold]),
             "variants": [
                 _variant(one, identifiers[one["id"]], known) if one["id"] in sold else _withdrawn(one)
                 for one in variants
