@@ -98,7 +98,7 @@ def fresh(postgres: Cluster, name: str, given: Secrets) -> str:
 
 
 def service(dsn: str, port: int, directory: Path, given: Secrets, mail: str | None = None) -> Service:
-    """The shop's server on one loopback port. ``mail``: host:port of the SMTP server for its mails."""
+    """The shop's server on one loopback port; uploads go to ``directory``, mails to ``mail`` (SMTP, host:port)."""
     url = f"http://{HOST}:{port}"
     return Service(
         name="Storefront",
@@ -106,7 +106,9 @@ def service(dsn: str, port: int, directory: Path, given: Secrets, mail: str | No
         log=directory / "shop.log",
         ready=lambda: answers(f"{url}/health"),
         cwd=STOREFRONT,
-        env=_environment(dsn, given) | ({"CROSSDOCK_SMTP": mail, "CROSSDOCK_SHOP_URL": url} if mail else {}),
+        env=_environment(dsn, given)
+        | {"CROSSDOCK_SHOP_URL": url, "CROSSDOCK_SHOP_FILES": str(directory / "shop-files")}
+        | ({"CROSSDOCK_SMTP": mail} if mail else {}),
     )
 
 
@@ -185,9 +187,14 @@ def _set_up(url: str, admin_password: str) -> None:
         "payment_providers": ["pp_system_default"], "automatic_taxes": True, "is_tax_inclusive": False,
     }  # fmt: skip
     post("/admin/regions", region)
+    types = {name: post("/admin/product-types", {"value": name})["product_type"]["id"] for name in _TAX_CLASSES}
+    reduced_only = [{"reference": "product_type", "reference_id": types["Reduced rated"]}]
     for country in _COUNTRIES:
         rate = {"rate": 19, "name": "VAT 19 %", "code": "VAT19"}
-        post("/admin/tax-regions", {"country_code": country, "provider_id": "tp_system", "default_tax_rate": rate})
+        tax_region = {"country_code": country, "provider_id": "tp_system", "default_tax_rate": rate}
+        region_id = post("/admin/tax-regions", tax_region)["tax_region"]["id"]
+        reduced = {"rate": 7, "name": "VAT 7 %", "code": "VAT7", "tax_region_id": region_id, "rules": reduced_only}
+        post("/admin/tax-rates", reduced)
     for code, title, street, postal_code, city in _WAREHOUSES:
         address = {"address_1": street, "postal_code": postal_code, "city": city, "country_code": "de"}
         location = {"name": title, "metadata": {"erp_code": code}, "address": address}
@@ -215,6 +222,8 @@ def _set_up(url: str, admin_password: str) -> None:
 
 
 _COUNTRIES = ["de", "fr", "nl", "es", "it", "be", "at", "pl"]
+_TAX_CLASSES = ["Standard rated", "Reduced rated"]
+"""As the ERP's merchant names them (merchant.py): Medusa hangs tax rates on product types."""
 _WAREHOUSES = [
     ("WH-HAM", "Hamburg", "Veddeler Damm 14", "20457", "Hamburg"),
     ("WH-BER", "Berlin", "Wiesendamm 32", "13597", "Berlin"),

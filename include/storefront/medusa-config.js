@@ -1,5 +1,7 @@
 const { defineConfig } = require("@medusajs/framework/utils")
 
+const { CROSSDOCK_SHOP_FILES: files, CROSSDOCK_SHOP_URL: url } = process.env
+
 module.exports = defineConfig({
   projectConfig: {
     databaseUrl: process.env.DATABASE_URL,
@@ -13,5 +15,23 @@ module.exports = defineConfig({
     },
   },
   admin: { disable: true },
-  modules: [{ resolve: "./src/modules/erp" }],
+  modules: [
+    { resolve: "./src/modules/erp" },
+    ...(files
+      ? [
+          {
+            resolve: "@medusajs/medusa/file",
+            options: {
+              providers: [
+                {
+                  resolve: "@medusajs/medusa/file-local",
+                  id: "local",
+                  options: { upload_dir: files, backend_url: `${url}/erp/files` },
+                },
+              ],
+            },
+          },
+        ]
+      : []),
+  ],
 })

@@ -65,6 +65,11 @@ def put(
     return outcomes
 
 
+def all_keys(target: Items) -> list[str]:
+    pages = target.keys()
+    return [key for page in pages for key in page]
+
+
 FIELDS = (
     "id,title,handle,external_id,status,description,weight,thumbnail,metadata,*options,*options.values,*variants,*variants.options,*variants.options.option,*variants.inventory_items,"
     "*variants.prices,*categories,*images,*sales_channels,*shipping_profile,type.value"
@@ -105,7 +110,7 @@ def test_what_was_put_is_found_with_its_fingerprint_and_links(target, product):
         key: Found(outcomes[key].target_id, "f1", outcomes[key].links) for key in (one.key, other.key)
     }
     assert outcomes[one.key].links == ids(product(one.key))
-    assert {one.key, other.key} <= {key for page in target.keys() for key in page}
+    assert {one.key, other.key} <= set(all_keys(target))
     assert product(one.key)["status"] == "published"
     assert [v["manage_inventory"] for v in product(other.key)["variants"]] == [False, False]
 

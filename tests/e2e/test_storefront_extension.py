@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 import os
 import re
@@ -9,7 +11,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -453,6 +455,119 @@ def test_a_cart_that_cannot_be_priced_anew_can_be_changed_but_not_ordered(shop, 
         shop.post(f"/store/carts/{cart['id']}/complete", None, token)
     shop.post(f"/admin/products/{product}", {"status": "published"}, shop.admin)
     assert prices(shop.get(f"/store/carts/{cart['id']}", token)["cart"]) == [LIST_PRICE]
+
+
+# ------------------------------------------------------------------ items
+
+
+@pytest.fixture(scope="module")
+def hoses(shop: Shop) -> dict[str, str]:
+    """Variants by SKU of a product of which the ERP sells only one of two lengths."""
+    body = {
+        "title": "Hose", "handle": "hose", "status": "published",
+        "sales_channels": [{"id": shop.get("/admin/sales-channels", shop.admin)["sales_channels"][0]["id"]}],
+        "shipping_profile_id": shop.get("/admin/shipping-profiles", shop.admin)["shipping_profiles"][0]["id"],
+        "options": [{"title": "Length", "values": ["2 m", "5 m"]}],
+        "variants": [
+            {
+                "title": length, "sku": f"HOSE-{length[0]}", "options": {"Length": length}, "manage_inventory": False,
+                "prices": [{"currency_code": "eur", "amount": LIST_PRICE}],
+            }
+            for length in ("2 m", "5 m")
+        ],
+    }  # fmt: skip
+    variants = shop.post("/admin/products", body, shop.admin)["product"]["variants"]
+    return {variant["sku"]: variant["id"] for variant in variants}
+
+
+@pytest.fixture
+def withdraw(shop: Shop, hoses: dict[str, str]) -> Iterator[Callable[[], None]]:
+    """Takes the long hose out of the assortment, as the connector does."""
+    path = f"/admin/products/{shop.get('/admin/products?handle=hose&fields=id', shop.admin)['products'][0]['id']}"
+
+    def mark(erp: dict[str, Any]) -> None:
+        shop.post(f"{path}/variants/{hoses['HOSE-5']}", {"metadata": {"erp": erp}}, shop.admin)
+
+    yield lambda: mark({"source_id": "5", "withdrawn": True})
+    mark({"source_id": "5"})
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "products?handle=hose",
+        "products?handle=hose&fields=title,variants.sku",
+        "products?handle=hose&fields=variants.title,variants.sku",
+        "product-variants?sku[]=HOSE-2&sku[]=HOSE-5",
+        "product-variants?sku[]=HOSE-2&sku[]=HOSE-5&fields=sku",
+    ],
+)
+def test_a_withdrawn_variant_is_not_shown(shop, hoses, withdraw, question):
+    before = json.dumps(shop.get(f"/store/{question}"))
+    assert ("HOSE-2" in before, "HOSE-5" in before) == (True, True)
+    withdraw()
+    after = json.dumps(shop.get(f"/store/{question}"))
+    assert ("HOSE-2" in after, "HOSE-5" in after, hoses["HOSE-5"] in after) == (True, False, False)
+
+
+def test_a_withdrawn_variant_is_not_found_alone(shop, hoses, withdraw):
+    withdraw()
+    with refused(404):
+        shop.get(f"/store/product-variants/{hoses['HOSE-5']}")
+    assert shop.get(f"/store/product-variants/{hoses['HOSE-2']}")["variant"]["sku"] == "HOSE-2"
+    fields = "fields=variants.sku"
+    (hose,) = shop.get(f"/admin/products?handle=hose&{fields}", shop.admin)["products"]
+    assert {one["sku"] for one in hose["variants"]} == {"HOSE-2", "HOSE-5"}
+    (hose,) = [shop.get(f"/store/products/{hose['id']}?{fields}")["product"]]
+    assert [one["sku"] for one in hose["variants"]] == ["HOSE-2"]
+
+
+def test_a_withdrawn_variant_is_not_bought(shop, new_cart, hoses, withdraw):
+    ready = new_cart(items=[{"variant_id": hoses["HOSE-5"], "quantity": 1}], email="hose@guest.example")["id"]
+    pay(shop, ready, None)
+    open_cart = new_cart()["id"]
+    withdraw()
+    item = {"variant_id": hoses["HOSE-5"], "quantity": 1}
+    for call in (
+        lambda: new_cart(items=[item]),
+        lambda: shop.post(f"/store/carts/{open_cart}/line-items", item),
+        lambda: shop.post(f"/store/carts/{ready}/complete"),
+    ):
+        with pytest.raises(Refused, match=r"400 .*No longer sold: Hose \(HOSE-5\)"):
+            call()
+    (line,) = shop.get(f"/store/carts/{ready}")["cart"]["items"]
+    shop.call("DELETE", f"/store/carts/{ready}/line-items/{line['id']}")
+    shop.post(f"/store/carts/{ready}/line-items", {**item, "variant_id": hoses["HOSE-2"]})
+
+
+def test_what_is_unpublished_is_not_bought(shop, new_cart, variant):
+    (product,) = shop.sql(f"SELECT product_id FROM product_variant WHERE id = '{variant}'")
+    shop.post(f"/admin/products/{product}", {"status": "draft"}, shop.admin)
+    try:
+        with pytest.raises(Refused, match=r"400 .*No longer sold: Pump"):
+            new_cart()
+    finally:
+        shop.post(f"/admin/products/{product}", {"status": "published"}, shop.admin)
+
+
+def test_an_image_is_kept_once_and_shown_to_everybody(shop):
+    content = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+    digest = hashlib.sha256(content).hexdigest()
+    image = {"digest": digest, "name": f"{digest}.png", "mime_type": "image/png"}
+    body = {"images": [{**image, "content": base64.b64encode(content).decode()}]}
+    first = shop.post("/admin/erp/images", body, shop.admin)
+    assert shop.post("/admin/erp/images", body, shop.admin) == first
+    assert shop.get(f"/admin/erp/images?digest[]={digest}&digest[]=no", shop.admin) == first
+    assert len(list((shop.server.log.parent / "shop-files").glob(f"*{digest}*"))) == 1
+    answer = requests.get(first["images"][0]["url"], timeout=10)
+    assert (answer.status_code, answer.headers["Content-Type"], answer.content) == (200, "image/png", content)
+    for path in ("no-such.png", "..%2Fshop.log"):
+        assert requests.get(f"{shop.url}/erp/files/{path}", timeout=10).status_code == 404
+    for wrong in ({"images": [{**body["images"][0], "digest": "0" * 64}]}, {"images": [{"digest": digest}]}, {}):
+        with refused(400):
+            shop.post("/admin/erp/images", wrong, shop.admin)
+    with refused(401):
+        shop.post("/admin/erp/images", body)
 
 
 # ------------------------------------------------------------------ the batch

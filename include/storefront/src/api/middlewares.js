@@ -1,6 +1,7 @@
 const { authenticate, defineMiddlewares } = require("@medusajs/framework/http")
 const carts = require("../lib/carts")
 const guard = require("../lib/guard")
+const { hideWithdrawn, onlyBuyable } = require("../lib/withdrawn")
 
 // Matchers without a method run before all routes, prefix by prefix, in the order of their depth.
 module.exports = {
@@ -8,12 +9,19 @@ module.exports = {
   default: defineMiddlewares({
     routes: [
       { matcher: "/admin/erp/*", method: ["POST"], bodyParser: { sizeLimit: "10mb" } },
+      { matcher: "/admin/erp/images", method: ["POST"], bodyParser: { sizeLimit: "16mb" } },
       { matcher: "/admin/price-lists", method: ["POST"], bodyParser: { sizeLimit: "10mb" } },
       { matcher: "/auth", middlewares: [guard.currentLogin] },
       { matcher: "/auth/customer/emailpass", middlewares: [guard.buyersLogin] },
       { matcher: "/store", middlewares: [guard.currentLogin, guard.noForgedMetadata, guard.noRawPrices] },
       { matcher: "/store/carts", middlewares: [carts.newCart] },
       { matcher: "/store/carts/:id", middlewares: [carts.knownCart] },
+      { matcher: "/store/carts", method: ["POST"], middlewares: [onlyBuyable] },
+      { matcher: "/store/carts/:id/line-items", method: ["POST"], middlewares: [onlyBuyable] },
+      ...["products", "product-variants", "product-categories", "collections"].map((list) => ({
+        matcher: `/store/${list}`,
+        middlewares: [hideWithdrawn],
+      })),
       { matcher: "/store/erp", middlewares: [authenticate("customer", ["session", "bearer"])] },
     ],
   }),

@@ -1,6 +1,7 @@
 const { ContainerRegistrationKeys, MedusaError, generateEntityId } = require("@medusajs/framework/utils")
 const { refreshCartItemsWorkflow } = require("@medusajs/medusa/core-flows")
 const { database } = require("./database")
+const { cartIsBuyable } = require("./withdrawn")
 
 /**
  * A cart is a customer's only by login. Stock Medusa gives a cart whose visitor types a registered e-mail to that
@@ -58,7 +59,9 @@ async function priceAnew(scope, cart) {
 /** The last wall before an order, also for carts that a payment provider's call completes (workflows/complete-cart.js). */
 async function mayComplete(scope, cartId) {
   const cart = await cartWithLogin(database(scope), cartId)
-  if (cart && !cart.completed_at && (cart.open === false || cart.marked !== cart.active_code)) {
+  if (!cart || cart.completed_at) return
+  await cartIsBuyable(scope, cartId)
+  if (cart.open === false || cart.marked !== cart.active_code) {
     throw new MedusaError(MedusaError.Types.NOT_ALLOWED, "The account of this cart has changed: open the cart again")
   }
 }
