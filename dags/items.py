@@ -11,7 +11,7 @@ base prices neither: they are the business of `pricing`.
 | | |
 |---|---|
 | Source | products of the connection `crossdock_erp` |
-| Target | products and variants of the connection `crossdock_storefront`; fields that its setting `shop_fields` names are the shop's and never written |
+| Target | products of the connection `crossdock_storefront`, less the fields its setting `shop_fields` names |
 | Quality gate | suite `items`: numbered, named, of a believable weight, most of them published |
 | Brake | more than 10 products, and more than a fifth, disappearing in one run are held |
 | Then | `pricing` runs when this DAG has settled; records of other domains that wait for a SKU are taken up |

@@ -6,8 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests.e2e.product import Product
 
+from sandbox import merchant
 from sandbox.airflow import Client
+from sandbox.buyers import Shop
 from sandbox.fleet import Fleet
 from sandbox.place import PORTS, ROOT
 from sandbox.service import free_port
@@ -52,3 +55,12 @@ def airflow(systems: Stack, session: Path) -> Iterator[Client]:
         yield client
     finally:
         fleet.stop()
+
+
+@pytest.fixture(scope="session")
+def product(systems: Stack, airflow: Client) -> Product:
+    facts = systems.facts()
+    erp = merchant.Erp(facts["erp"]["url"], facts["erp"]["database"], merchant.CREDENTIALS["admin password"])
+    visitor = Shop(facts["storefront"]["url"], {"x-publishable-api-key": facts["storefront"]["publishable_key"]})
+    shop = visitor.log_in("user", facts["storefront"]["admin_email"], facts["storefront"]["admin_password"])
+    return Product(systems, airflow, erp, shop)

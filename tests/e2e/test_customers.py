@@ -9,94 +9,20 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
-import psycopg
 import pytest
-from psycopg.rows import dict_row
+from tests.e2e.product import Product
 
-from sandbox import buyers, merchant
-from sandbox.airflow import Client
+from sandbox import merchant
 from sandbox.buyers import Shop
 from sandbox.service import SandboxError
-from sandbox.stack import Stack
-
-
-@dataclass
-class Product:
-    """The running product, and hands on both sides of it."""
-
-    stack: Stack
-    airflow: Client
-    erp: merchant.Erp
-    shop: Shop
-
-    def sync(self, **conf: Any) -> dict[str, Any]:
-        """Run ``customers`` now; its row, with the books. A run that found another one at work is repeated."""
-        while True:
-            run_id = self.airflow.trigger("customers", conf)
-            self.airflow.wait("customers", run_id)
-            row = self.one("SELECT * FROM crossdock.run WHERE flow = 'customers' AND airflow_run = %s", run_id)
-            if row["state"] != "drained":
-                return row
-            time.sleep(1)
-
-    def query(self, text: str, *values: Any) -> list[dict[str, Any]]:
-        with psycopg.connect(self.stack.store, row_factory=dict_row) as db:
-            return db.execute(text, values).fetchall()
-
-    def one(self, text: str, *values: Any) -> dict[str, Any]:
-        [row] = self.query(text, *values)
-        return row
-
-    def party(self, code: str) -> int:
-        [found] = self.erp(
-            "model.party.party.search", [["code", "=", code], ["active", "in", [True, False]]], 0, 1, None
-        )
-        return int(found)
-
-    def members(self, code: str) -> set[str]:
-        """E-mails of the buyers who are in this account's group in the shop."""
-        [account] = self.shop.call(f"/admin/erp/accounts?code[]={code}")["accounts"]
-        query = urllib.parse.urlencode({"groups[]": account["id"], "fields": "email", "limit": 1000})
-        return {one["email"] for one in self.shop.call(f"/admin/customers?{query}")["customers"]}
-
-    def contacts(self, code: str) -> list[dict[str, Any]]:
-        """The e-mail contacts of an account in the ERP that are not there for invoices only."""
-        domain = [["party", "=", self.party(code)], ["type", "=", "email"]]
-        found = self.erp.rows("party.contact_mechanism", domain, "value", "name", "invoice")
-        return [contact for contact in found if not contact["invoice"]]
-
-    def page(self, path: str) -> str:
-        """One of Crossdock's pages in the Airflow UI."""
-        headers = {"Authorization": f"Bearer {self.airflow._token}"}
-        with urllib.request.urlopen(
-            urllib.request.Request(f"{self.airflow.url}/crossdock/{path}", headers=headers)
-        ) as page:
-            return page.read().decode()
-
-    def as_buyer(self, email: str) -> Shop:
-        """Set a password by the shop's reset mail and log in."""
-        visitor = Shop(self.shop.url, {"x-publishable-api-key": self.shop.headers["x-publishable-api-key"]})
-        buyers._set_password(self.stack, visitor, email, "a password of mine")
-        return visitor.log_in("customer", email, "a password of mine")
-
-
-@pytest.fixture(scope="module")
-def product(systems: Stack, airflow: Client) -> Iterator[Product]:
-    facts = systems.facts()
-    erp = merchant.Erp(facts["erp"]["url"], facts["erp"]["database"], merchant.CREDENTIALS["admin password"])
-    visitor = Shop(facts["storefront"]["url"], {"x-publishable-api-key": facts["storefront"]["publishable_key"]})
-    shop = visitor.log_in("user", facts["storefront"]["admin_email"], facts["storefront"]["admin_password"])
-    airflow.unpause("customers")
-    yield Product(systems, airflow, erp, shop)
 
 
 @pytest.fixture(scope="module")
 def first(product: Product) -> dict[str, Any]:
     """The books of the first run: whichever it was, the first that wrote something."""
+    product.airflow.unpause("customers")
     product.sync()
     return product.one(
         "SELECT * FROM crossdock.run WHERE flow = 'customers' AND counts ->> 'created' <> '0' ORDER BY id LIMIT 1"
@@ -114,7 +40,10 @@ def test_the_first_run_accounts_for_every_account(first):
 
 
 def test_only_the_planted_records_are_quarantined_and_each_says_what_to_do(product, first):
-    rows = product.query("SELECT key, reason, remedy FROM crossdock.quarantine WHERE resolved_at IS NULL ORDER BY key")
+    rows = product.query(
+        "SELECT key, reason, remedy FROM crossdock.quarantine "
+        "WHERE flow = 'customers' AND resolved_at IS NULL ORDER BY key"
+    )
     assert [row["key"] for row in rows] == sorted(merchant.PLANTED)
     assert all(row["remedy"] for row in rows) and "@" not in str(rows)
 
