@@ -64,14 +64,15 @@ def test_every_task_is_explained(bag):
         assert all(task.doc_md or task.doc or task.python_callable.__doc__ for task in dag.tasks), dag.dag_id
 
 
-def test_customers_runs_in_five_steps_and_settles_whatever_happened(bag):
-    dag = bag.dags["customers"]
+@pytest.mark.parametrize("flow", ["customers", "items"])
+def test_a_flow_runs_in_five_steps_and_settles_whatever_happened(bag, flow):
+    dag = bag.dags[flow]
     chain = [task.task_id for task in dag.topological_sort() if task.task_id != "review"]
     assert chain == ["extract", "validate", "transform", "load", "settle"]
     assert dag.get_task("settle").trigger_rule == "all_done"
     assert [asset.name for asset in dag.get_task("settle").outlets] == [
-        "crossdock_customers",
-        "crossdock_again_customers",
+        f"crossdock_{flow}",
+        f"crossdock_again_{flow}",
     ]
 
 
@@ -86,7 +87,7 @@ def test_further_pairs_get_dags_of_their_own(tmp_path):
         check=True,
         env={**__import__("os").environ, "CROSSDOCK_CONFIG": str(config)},
     )
-    assert done.stdout.strip().splitlines()[-1] == "['customers', 'customers__outlet']"
+    assert done.stdout.strip().splitlines()[-1] == "['customers', 'customers__outlet', 'items', 'items__outlet']"
 
 
 def test_parsing_loads_nothing_heavy():
