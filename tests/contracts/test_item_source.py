@@ -5,18 +5,15 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
-from pydantic import ValidationError
 from tests.contracts.asking import flat, later, since
 from tests.erp_fixtures import CONNECTION, RunningErp
 from tests.fakes import MemoryItems
 
 from crossdock.connectors.tryton.adapter import Tryton
 from crossdock.domain.item import Item
-from crossdock.errors import Reject
 from crossdock.ports import ItemSource
 
 
@@ -95,16 +92,6 @@ def item(case: Case, number: str) -> Item:
     return case.source.parse(row.raw)
 
 
-def test_it_says_who_it_is(case: Case) -> None:
-    assert case.source.name and case.source.version == case.source.version
-
-
-def test_its_clock_is_in_utc_and_about_right(case: Case) -> None:
-    now = case.source.now()
-    assert now.tzinfo is UTC
-    assert abs(datetime.now(UTC) - now) < timedelta(seconds=5)
-
-
 def test_from_the_beginning_everything_is_read(case: Case) -> None:
     numbers = {case.new() for _ in range(5)}
     rows = since(case.source, None)
@@ -113,32 +100,6 @@ def test_from_the_beginning_everything_is_read(case: Case) -> None:
         ours = case.source.parse(rows[number].raw)
         assert ours.key == number and rows[number].source_id
         assert len(ours.live) == 2 and len(ours.images) == 1 and not ours.gone
-
-
-def test_a_window_holds_what_changed_in_it(case: Case) -> None:
-    changed, untouched = case.new(), case.new()
-    moment = later(case.source)
-    case.rename(changed, "Renamed")
-    rows = since(case.source, moment)
-    assert changed in rows and untouched not in rows
-    assert case.source.parse(rows[changed].raw).name == "Renamed"
-
-
-def test_an_old_change_is_not_read_again(case: Case) -> None:
-    number = case.new()
-    assert number not in since(case.source, later(case.source))
-
-
-def test_bytes_stay_the_same_while_nothing_changes(case: Case) -> None:
-    number = case.new()
-    first = since(case.source, None)[number]
-    assert flat(case.source.read([number])) == [first] == [since(case.source, None)[number]]
-
-
-def test_exactly_what_is_asked_for_is_read(case: Case) -> None:
-    numbers = [case.new() for _ in range(3)]
-    assert {row.key for row in flat(case.source.read([*numbers[:2], "nothing's number"]))} == set(numbers[:2])
-    assert flat(case.source.read([])) == []
 
 
 def test_an_archived_item_is_still_read_and_says_so(case: Case) -> None:
@@ -159,13 +120,6 @@ def test_what_is_deleted_is_gone(case: Case) -> None:
     assert not own & set(flat(case.source.parts()))
 
 
-def test_every_part_is_listed(case: Case) -> None:
-    number = case.new()
-    parts = flat(case.source.parts())
-    assert set(item(case, number).parts) <= set(parts)
-    assert len(set(parts)) == len(parts)
-
-
 def test_a_variant_that_is_deleted_is_missed(case: Case) -> None:
     number = case.new()
     before = item(case, number)
@@ -178,12 +132,3 @@ def test_images_are_given_to_several_at_once(case: Case) -> None:
     refs = [item(case, case.new()).images[0].ref for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
         assert all(pool.map(case.source.content, refs * 3))
-
-
-def test_a_bad_row_travels_with_the_good_ones(case: Case) -> None:
-    good, bad = case.new(), case.new()
-    case.spoil(bad)
-    rows = since(case.source, None)
-    assert case.source.parse(rows[good].raw).key == good
-    with pytest.raises((Reject, ValidationError)):
-        case.source.parse(rows[bad].raw)
