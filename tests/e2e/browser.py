@@ -59,8 +59,20 @@ class Browser:
         self("Network.setCookie", name=name, value=value, url=url, path="/", httpOnly=True)
 
     def text(self, url: str, *expected: str, seconds: float = 30) -> str:
-        """What the page (with its frames) shows a person, once all that is ``expected`` is there."""
+        """Go there; see ``shows``."""
         self("Page.navigate", url=url)
+        return self.shows(*expected, seconds=seconds)
+
+    def script(self, expression: str) -> Any:
+        """What this JavaScript says. ``inner`` is the document of the first frame, where there is one."""
+        inner = "const inner = (document.querySelector('iframe') ?? {contentDocument: document}).contentDocument;"
+        answer = self("Runtime.evaluate", expression=f"{{{inner} {expression}}}", userGesture=True)
+        if "exceptionDetails" in answer:
+            raise AssertionError(answer["exceptionDetails"])
+        return answer["result"].get("value")
+
+    def shows(self, *expected: str, seconds: float = 30) -> str:
+        """What the page (with its frames) shows a person, once all that is ``expected`` is there."""
         script = """[document, ...Array.from(document.querySelectorAll("iframe"), (frame) => frame.contentDocument)]
             .map((page) => page?.body?.innerText ?? "").join("\\n")"""
         deadline, shown = time.monotonic() + seconds, ""
@@ -69,7 +81,7 @@ class Browser:
             if all(words in shown for words in expected):
                 return shown
             time.sleep(0.3)
-        raise AssertionError(f"{expected!r} is not on {url}; it shows: {shown[:1000]}")
+        raise AssertionError(f"{expected!r} is not there; the page shows: {shown[:1000]}")
 
     def picture(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
