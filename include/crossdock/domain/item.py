@@ -70,7 +70,7 @@ class Image(Value):
 class Translation(Value):
     """Name and description in another language (``locale``: BCP 47, ``de-DE``)."""
 
-    locale: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Z]{2})?$")]
+    locale: Annotated[str, Field(pattern=r"^[a-z]{2,3}(-([A-Z]{2}|[0-9]{3}))?$")]
     name: FilledText
     description: RichText = ""
 
