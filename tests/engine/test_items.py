@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
+import psycopg
 import pytest
 from tests.engine.conftest import World
 
 from crossdock.domain.customer import Account
 from crossdock.errors import Stop
+from crossdock.store.reports import journey
 from crossdock.sync.flows import ITEMS
 from crossdock.sync.run import BatchFailure, Verdict
 
@@ -216,3 +218,11 @@ def test_the_brake_holds_a_catalogue_that_disappears(clean):
     books = world.sync()[1]
     assert (books.held, books.removed, books.updated) == (6, 0, 1)
     world.close()
+
+
+def test_a_product_is_found_by_any_of_its_skus(catalogue):
+    bolt(catalogue)
+    catalogue.sync()
+    with psycopg.connect(catalogue.dsn) as db:
+        by_number, by_sku = (journey(db, "default", "items", key) for key in ("BOLT", "BOLT-M8"))
+    assert by_sku == by_number and [row["key"] for row in by_sku["link"]] == ["BOLT-M6", "BOLT-M8"]

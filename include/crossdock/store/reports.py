@@ -178,6 +178,12 @@ _JOURNEY: dict[str, LiteralString] = {
         FROM crossdock.held
         WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)
         """,
+    "link": """
+        SELECT key, target_id, owner
+        FROM crossdock.link
+        WHERE (pair, flow, owner) = (%(pair)s, %(flow)s, %(key)s)
+        ORDER BY key
+        """,
     "writes": """
         SELECT run_id, op, status, note, sent_at, done_at
         FROM crossdock.outbox
@@ -189,9 +195,16 @@ _JOURNEY: dict[str, LiteralString] = {
 
 
 def journey(connection: Connection[Any], pair: str, flow: str, key: str) -> dict[str, list[dict[str, Any]]]:
-    """All that is known of one record: where it is now, why, and what was written when."""
+    """All that is known of one record: where it is now, why, and what was written when.
+
+    ``key`` may also be one of its names (``Record.names``): a product is found by a SKU.
+    """
     values = {"pair": pair, "flow": flow, "key": key, "accepted": ACCEPTED_STOP}
-    return {place: _rows(connection, text, **values) for place, text in _JOURNEY.items()}
+    found = {place: _rows(connection, text, **values) for place, text in _JOURNEY.items()}
+    if any(found.values()):
+        return found
+    by_name = "SELECT owner FROM crossdock.link WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)"
+    return next((journey(connection, pair, flow, row["owner"]) for row in _rows(connection, by_name, **values)), found)
 
 
 def plan(connection: Connection[Any], run: int) -> list[dict[str, Any]]:
