@@ -377,10 +377,10 @@ def _written(target: Target[Any], batch: Sequence[Put], content: Content) -> lis
 
 
 def write(target: Target[Any], batch: Sequence[Put], content: Content, known_bad: bool = False) -> Iterator[Outcome]:
-    """Put a batch; halve it when it is refused, so that one bad record stops only itself.
+    """Put a batch; cut it in two when it is refused, so that one bad record stops only itself.
 
     ``known_bad``: the other half went through, so the whole batch would be refused again and is not
-    sent: about 1.5 log2 n + 1 calls for one culprit (data-plane measurements).
+    sent: at most 1.7 log2 n + 2 calls for one culprit, wherever it is.
     """
     if not known_bad or len(batch) == 1:
         try:
@@ -390,7 +390,8 @@ def write(target: Target[Any], batch: Sequence[Put], content: Content, known_bad
             if len(batch) == 1:
                 yield Outcome(batch[0].key, batch[0].target_id, refused=refusal)
                 return
-    middle = len(batch) // 2
+    # a culprit on the left costs two calls, one on the right one: by the golden section both are found as fast
+    middle = max(1, int(len(batch) * 0.382))
     left = list(write(target, batch[:middle], content))
     yield from left
     yield from write(target, batch[middle:], content, known_bad=all(outcome.refused is None for outcome in left))
