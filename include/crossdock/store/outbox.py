@@ -369,24 +369,15 @@ class Outbox(StageTables):
         self._run(run, "UPDATE outbox SET sent_at = NULL WHERE (run_id, status) = (%(id)s, 'pending')")
 
     def batches(self, run: Run, size: int) -> Iterator[Sequence[Put]]:
-        after = ""
-        while True:
-            # by key, not from the start: rows that are done would be passed over again and again
-            rows = self._run(
-                run,
-                """
-                SELECT key
-                FROM outbox
-                WHERE (run_id, status) = (%(id)s, 'pending') AND sent_at IS NULL AND key > %(after)s
-                ORDER BY key
-                LIMIT %(size)s
-                """,
-                size=size,
-                after=after,
-            ).fetchall()
-            if not rows:
-                return
-            after = rows[-1][0]
+        # once, for statistics know nothing of a table that was just filled: asked again for each batch, the rest
+        # would be sorted again and again
+        pending: LiteralString = """
+            SELECT key
+            FROM outbox
+            WHERE (run_id, status) = (%(id)s, 'pending') AND sent_at IS NULL
+            ORDER BY key
+            """
+        for page in self._pages(run, pending, size):
             yield self._puts(
                 run,
                 """
@@ -395,7 +386,7 @@ class Outbox(StageTables):
                 WHERE run_id = %(id)s AND key = ANY(%(keys)s)
                 RETURNING key, op, target_id, payload, canon_hash
                 """,
-                keys=[key for (key,) in rows],
+                keys=[key for (key,) in page],
             )
 
     def confirm(self, run: Run, outcomes: Sequence[Outcome]) -> None:
@@ -409,8 +400,10 @@ class Outbox(StageTables):
                     links = d.links
                 FROM jsonb_to_recordset(%(told)s::jsonb) AS d (key text, target_id text, note text, links jsonb)
                 WHERE o.run_id = %(id)s AND o.key = d.key
+                  AND o.key = ANY(%(keys)s)  -- by index, whatever the statistics of a table that was just filled say
                 """,
                 told=_told(done),
+                keys=[outcome.key for outcome in done],
             )
             self._refuse(run, outcomes)
             self._renew(run)

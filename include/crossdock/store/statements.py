@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from typing import Any, LiteralString
 from uuid import UUID
 
@@ -16,6 +17,8 @@ WITHDRAWN = "withdrawn before it was ever written"
 
 NONE = UUID(int=0)
 """The hash of what is not there."""
+
+_cursors = count(1)
 
 STAGES = ("narrow", "fresh", "wide", "part", "gate")
 
@@ -44,8 +47,10 @@ class Statements:
     def _run(
         self, run: Run, text: LiteralString, parts: Mapping[str, sql.Composable] | None = None, **values: Any
     ) -> Cursor[Any]:
-        names = {"id": run.id, "pair": run.pair, "flow": run.flow.name, "scope": run.scope}
-        return self._db.execute(self._statement(run, text, parts), {**names, **values})
+        return self._db.execute(self._statement(run, text, parts), self._names(run) | values)
+
+    def _names(self, run: Run) -> dict[str, Any]:
+        return {"id": run.id, "pair": run.pair, "flow": run.flow.name, "scope": run.scope}
 
     def _one(
         self, run: Run, text: LiteralString, parts: Mapping[str, sql.Composable] | None = None, **values: Any
@@ -60,11 +65,11 @@ class Statements:
     def _column(self, run: Run, text: LiteralString, **values: Any) -> set[str]:
         return {row[0] for row in self._run(run, text, **values)}
 
-    def _pages(self, run: Run, text: LiteralString) -> Iterator[Sequence[Any]]:
+    def _pages(self, run: Run, text: LiteralString, size: int = 0) -> Iterator[Sequence[Any]]:
         """Read with a server-side cursor that outlives transactions: what is made of a page commits with the page."""
-        with self._db.cursor(name="pages", withhold=True) as cursor:
-            cursor.execute(self._statement(run, text), {"pair": run.pair, "flow": run.flow.name})
-            while page := cursor.fetchmany(PAGE):
+        with self._db.cursor(name=f"pages_{next(_cursors)}", withhold=True) as cursor:
+            cursor.execute(self._statement(run, text), self._names(run))
+            while page := cursor.fetchmany(size or PAGE):
                 yield page
 
 
