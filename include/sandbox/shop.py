@@ -181,7 +181,9 @@ def _set_up(url: str, admin_password: str) -> None:
     post(f"/admin/api-keys/{key}/sales-channels", {"add": [channel]})
     post(f"/admin/sales-channels/{channel}", {"name": "Web shop"})
     currencies = [{"currency_code": "eur", "is_default": True}]
-    post(f"/admin/stores/{shop}", {"name": "Hanse Industrial Supply", "supported_currencies": currencies})
+    languages = [{"locale_code": code} for code in ("en-GB", "de-DE")]
+    store = {"name": "Hanse Industrial Supply", "supported_currencies": currencies, "supported_locales": languages}
+    post(f"/admin/stores/{shop}", store)
     region = {
         "name": "Europe", "currency_code": "eur", "countries": _COUNTRIES,
         "payment_providers": ["pp_system_default"], "automatic_taxes": True, "is_tax_inclusive": False,

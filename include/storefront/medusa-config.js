@@ -15,8 +15,10 @@ module.exports = defineConfig({
     },
   },
   admin: { disable: true },
+  featureFlags: { translation: true },
   modules: [
     { resolve: "./src/modules/erp" },
+    { resolve: "@medusajs/medusa/translation" },
     ...(files
       ? [
           {

@@ -19,7 +19,7 @@ from tests.shop_fixtures import CONNECTION, Shop
 from crossdock.connectors.medusa.adapter import Medusa
 from crossdock.connectors.medusa.hook import MedusaHook
 from crossdock.connectors.medusa.items import Items
-from crossdock.domain.item import Attribute, Category, Image, Item, Variant
+from crossdock.domain.item import Attribute, Category, Image, Item, Translation, Variant
 from crossdock.errors import AnswerLost, Misconfigured, Reject
 from crossdock.ports import Found, Outcome, Put
 from crossdock.sync.steps import write
@@ -81,7 +81,7 @@ def all_keys(target: Items) -> list[str]:
 
 
 FIELDS = (
-    "id,title,handle,external_id,status,description,weight,thumbnail,metadata,*options,*options.values,*variants,*variants.options,*variants.options.option,*variants.inventory_items,"
+    "id,title,handle,external_id,status,description,weight,length,width,thumbnail,metadata,*options,*options.values,*variants,*variants.options,*variants.options.option,*variants.inventory_items,"
     "*variants.prices,*categories,*images,*sales_channels,*shipping_profile,type.value"
 )
 
@@ -674,3 +674,27 @@ def test_payload_is_pure_and_fingerprint_stable(target):
     item = an_item()
     assert target.payload(item) == target.payload(item.model_copy(deep=True))
     assert target.fingerprint() == target.fingerprint() != ""
+
+
+def test_translations_are_shown_to_visitors(target, shop, product):
+    german = Translation(locale="de", name="Schraube", description="<p>gut</p>")
+    klingon = Translation(locale="tlh", name="never shown")
+    item = an_item(description="<p>good</p>", translations=(german, klingon))
+
+    def shown(locale: str) -> tuple[str, str]:
+        path = f"/store/products?handle={product(item.key)['handle']}&fields=title,description&locale={locale}"
+        (one,) = shop.get(path)["products"]
+        return one["title"], one["description"]
+
+    put(target, item)
+    assert target.find([item.key])[item.key].fingerprint == "f1"
+    assert shown("de-DE") == ("Schraube", "<p>gut</p>")
+    assert shown("en-GB") == (item.name, "<p>good</p>")
+    new = german.model_copy(update={"name": "Bolzen", "description": ""})
+    put(target, changed(item, translations=(new,)), fingerprint="f2")
+    assert shown("de-DE") == ("Bolzen", "<p>good</p>")
+    own = {"reference": "product", "reference_id": product(item.key)["id"], "locale_code": "en-GB"}
+    shop.post("/admin/translations/batch", {"create": [own | {"translations": {"title": "Shop's own"}}]}, shop.admin)
+    put(target, changed(item, translations=()), fingerprint="f3")
+    assert shown("de-DE")[0] == item.name
+    assert shown("en-GB")[0] == "Shop's own"

@@ -13,6 +13,7 @@ import pytest
 from tests.shop_fixtures import CONNECTION, Shop
 
 from crossdock.connectors.medusa.adapter import Medusa
+from crossdock.connectors.medusa.api import File
 from crossdock.connectors.medusa.extension import ExtensionCustomers
 from crossdock.connectors.medusa.hook import MedusaHook
 from crossdock.connectors.medusa.stock import StockCustomers
@@ -31,6 +32,7 @@ class Fault:
     def __init__(self) -> None:
         self.answers: list[tuple[int, bytes, dict[str, str]]] = []
         self.seen: list[tuple[str, str, str | None]] = []
+        self.types: list[str] = []
 
     def plays(self, status: int, body: bytes = b"{}", **headers: str) -> None:
         self.answers.append((status, body, headers))
@@ -44,6 +46,7 @@ def fault(monkeypatch: pytest.MonkeyPatch) -> Iterator[Fault]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             plan.seen.append((self.command, self.path, self.headers["Authorization"]))
+            plan.types.append(self.headers["Content-Type"])
             status, body, headers = 200, b'{"token": "t"}', {}
             if not self.path.startswith("/auth/user"):
                 status, body, headers = plan.answers.pop(0)
@@ -134,6 +137,19 @@ def test_slow_down_is_waited_for_within_reason(fault: Fault) -> None:
     assert (type(caught.value), caught.value.after) == (Retry, 3600)
 
 
+def test_a_file_is_sent_as_a_file_and_a_route_is_known_or_not(fault: Fault) -> None:
+    hook = MedusaHook("faulty")
+    fault.plays(200, b'{"files": []}')
+    hook.upload("/admin/uploads", [File("a.png", b"bytes", "image/png")])
+    assert fault.types[-1].startswith("multipart/form-data; boundary=")
+    fault.plays(200)
+    hook.post("/admin/x", {})
+    assert fault.types[-1] == "application/json"
+    fault.plays(404)
+    fault.plays(200)
+    assert [hook.knows("/admin/x"), hook.knows("/admin/x")] == [False, True]
+
+
 def test_nobody_listens(monkeypatch: pytest.MonkeyPatch) -> None:
     connect(monkeypatch, host=f"http://{HOST}:{free_port()}")
     with pytest.raises(Retry) as caught:
@@ -203,7 +219,7 @@ class TestOnTheRealShop:
         account = Account(number="S-1", name="S", buyers=buyers)
         token = shop.sign_up("s1@s.example")
         put = Put("S-1", "create", None, customers.payload(account), "f")
-        (outcome,) = customers.put([put])
+        (outcome,) = customers.put([put], lambda ref: b"")
         assert outcome.refused is not None
         assert (outcome.refused.code, "contact 1 " in outcome.refused.reason) == ("login_exists", True)
         assert "@" not in str(outcome.refused)
@@ -216,7 +232,7 @@ class TestOnTheRealShop:
             {"add": _group(shop, "erp:buyers")},
             shop.admin,
         )
-        (outcome,) = customers.put([put])
+        (outcome,) = customers.put([put], lambda ref: b"")
         assert outcome.refused is None
         assert "erp:account:S-1" in shop.groups("s1@s.example")
 

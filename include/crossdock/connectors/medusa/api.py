@@ -6,9 +6,15 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 from urllib.parse import quote
 
+import msgspec
+
 from crossdock.connectors.medusa import mapping
 from crossdock.domain.customer import Account
+from crossdock.errors import Reject
 from crossdock.ports import Found
+
+BODY = 1_800_000
+"""Bytes of one call: Medusa takes 2 MB on its batch routes."""
 
 
 class File(NamedTuple):
@@ -52,6 +58,9 @@ class Api(Protocol):
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Read."""
+
+    def knows(self, path: str) -> bool:
+        """Whether the shop has this route."""
 
     def post(self, path: str, body: Any, *, token: str | None = None) -> dict[str, Any]:
         """Write, as the administrator or with a customer's ``token`` ("" for none)."""
@@ -114,3 +123,20 @@ def chunks(items: Collection[str], size: int) -> Iterator[list[str]]:
     rest = list(items)
     for start in range(0, len(rest), size):
         yield rest[start : start + size]
+
+
+def parts(bodies: Collection[Any]) -> Iterator[list[Any]]:
+    """As many at a time as one call takes. Raises Reject for one that is too large alone."""
+    some: list[Any] = []
+    size = 0
+    for body in bodies:
+        length = len(msgspec.json.encode(body)) + 1
+        if length > BODY:
+            raise Reject("too_large", f"It takes {length:,} bytes, Medusa reads 2 MB.", "Shorten its description.")
+        if some and size + length > BODY:
+            yield some
+            some, size = [], 0
+        some.append(body)
+        size += length
+    if some:
+        yield some

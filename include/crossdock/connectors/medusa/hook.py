@@ -59,6 +59,14 @@ class MedusaHook(SystemHook):
         except Reject as refusal:
             raise Misconfigured(f"Medusa does not answer {path}: {refusal.reason} Is the URL right?") from None
 
+    def knows(self, path: str) -> bool:
+        """Whether the shop has this route. Raises as ``get``."""
+        try:
+            self._call("GET", path)
+        except Reject:
+            return False
+        return True
+
     def post(self, path: str, body: Any, *, token: str | None = None) -> dict[str, Any]:
         """Write. Raises Reject when it is refused, Retry when it was not sent, AnswerLost when it may have been done.
 
@@ -77,10 +85,7 @@ class MedusaHook(SystemHook):
     @cached_property
     def extension(self) -> str | None:
         """The version of the ERP extension, None on a stock Medusa."""
-        try:
-            return str(self._call("GET", "/admin/erp")["version"])
-        except Reject:
-            return None
+        return str(self.get("/admin/erp")["version"]) if self.knows("/admin/erp") else None
 
     @property
     def address(self) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crossdock.connectors.medusa.item_mapping import BARCODES, MEASURES, NO_OPTION
+from crossdock.connectors.medusa.translations import Texts
 
 Json = dict[str, Any]
 
@@ -28,6 +29,12 @@ class Wanted:
     categories: Sequence[str] = ()
     images: Sequence[Mapping[str, str]] = ()
     """``{ref, url, alt}``, in order."""
+    texts: Texts = field(default_factory=dict)
+
+    @property
+    def translates(self) -> bool:
+        """False when translations are the shop's own."""
+        return "translations" in self.said
 
     @property
     def variants(self) -> list[Mapping[str, Any]]:
@@ -68,8 +75,11 @@ class Changes:
 
 
 def new_product(wanted: Wanted, orphans: Mapping[str, str] | None = None) -> Json:
-    """What creates it. ``orphans``: SKU -> an inventory item that is there already."""
+    """What creates it; it is not done (``mark``) before it is translated. ``orphans``: SKU -> an inventory item."""
     said = wanted.said
+    done = mark(wanted)
+    if wanted.texts:
+        del done["erp"]["fingerprint"]
     variants = [_new_variant(variant, orphans or {}) for variant in wanted.variants]
     return _fields(wanted) | {
         "handle": said["handle"],
@@ -77,18 +87,32 @@ def new_product(wanted: Wanted, orphans: Mapping[str, str] | None = None) -> Jso
         "variants": variants,
         "sales_channels": [{"id": wanted.sales_channel}],
         "shipping_profile_id": wanted.shipping_profile,
-        "metadata": {"erp": _mark(wanted, len(variants))},
+        "metadata": done,
         **({"categories": [{"id": one} for one in wanted.categories]} if "categories" in said else {}),
         **({"images": [{"url": one["url"]} for one in wanted.images]} if "images" in said else {}),
     }
 
 
+def mark(wanted: Wanted, variants: int | None = None) -> Json:
+    """The metadata of a product that is done. ``variants``: how many of its variants are the ERP's."""
+    erp = {
+        "fingerprint": wanted.fingerprint,
+        "unit": wanted.said["unit"],
+        "variants": len(wanted.variants) if variants is None else variants,
+    }
+    if wanted.texts:
+        erp["languages"] = sorted(wanted.texts)
+    if "images" in wanted.said:
+        erp["images"] = [dict(one) for one in wanted.images]
+    return {"erp": erp}
+
+
 def withdrawal(there: Mapping[str, Any], fingerprint: str) -> Json:
     """What unpublishes a product, {} if that is done."""
-    mark = {**_erp(there), "fingerprint": fingerprint}
-    if there["status"] == "draft" and mark == _erp(there):
+    erp = {**_erp(there), "fingerprint": fingerprint}
+    if there["status"] == "draft" and erp == _erp(there):
         return {}
-    return {"id": there["id"], "status": "draft", "metadata": {"erp": mark}}
+    return {"id": there["id"], "status": "draft", "metadata": {"erp": erp}}
 
 
 def is_whole(there: Mapping[str, Any], sales_channel: str, shipping_profile: str) -> bool:
@@ -124,6 +148,12 @@ def links_of(there: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
+def languages_of(there: Mapping[str, Any]) -> list[str]:
+    """Into which it was translated from here."""
+    languages: list[str] = _erp(there).get("languages", [])
+    return languages
+
+
 def images_of(there: Mapping[str, Any]) -> dict[str, str]:
     """The URLs it shows, by what the ERP calls the images."""
     urls = {image["url"] for image in there["images"]}
@@ -138,7 +168,7 @@ def changes(wanted: Wanted, there: Mapping[str, Any], our_categories: Iterable[s
     matched = _match(wanted.said["variants"], there["variants"])
     ours = {variant["id"] for variant in there["variants"] if variant["id"] in matched or _erp(variant)}
     done.create = [_new_variant(one, {}) for one in wanted.variants if one["source_id"] not in _sources(matched)]
-    done.metadata = {"erp": _mark(wanted, len(ours) + len(done.create))}
+    done.metadata = mark(wanted, len(ours) + len(done.create))
     done.links = {matched[id_]["sku"]: id_ for id_ in matched if matched[id_]["live"]}
     _product(done, wanted, there, set(our_categories))
     options = _options(done, wanted, there, matched)
@@ -155,11 +185,6 @@ def _erp(owner: Mapping[str, Any]) -> Json:
 
 def _is_stocked(variant: Mapping[str, Any]) -> bool:
     return not variant["manage_inventory"] or bool(variant["inventory_items"])
-
-
-def _mark(wanted: Wanted, variants: int) -> Json:
-    mark = {"fingerprint": wanted.fingerprint, "unit": wanted.said["unit"], "variants": variants}
-    return mark | ({"images": [dict(one) for one in wanted.images]} if "images" in wanted.said else {})
 
 
 def _fields(wanted: Wanted) -> Json:

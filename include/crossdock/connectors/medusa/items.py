@@ -15,20 +15,18 @@ from typing import Any
 import msgspec
 
 from crossdock.connectors.medusa import item_changes, item_mapping
-from crossdock.connectors.medusa.api import Api, Shop
+from crossdock.connectors.medusa.api import Api, Shop, parts
 from crossdock.connectors.medusa.catalogue import Catalogue
 from crossdock.connectors.medusa.categories import Categories
 from crossdock.connectors.medusa.images import Images
 from crossdock.connectors.medusa.item_changes import Changes, Json, Wanted, stocked_as
 from crossdock.connectors.medusa.references import References
+from crossdock.connectors.medusa.translations import Translations
 from crossdock.domain.item import Item
 from crossdock.errors import AnswerLost, Reject, Retry
 from crossdock.ports import NO_LINKS, Content, Found, Outcome, Put
 
 log = logging.getLogger(__name__)
-
-_BODY = 1_800_000
-"""Bytes of one call: Medusa takes 2 MB."""
 
 _STILL, _LONGEST, _AWAY = 3.0, 60.0, 10.0
 """Seconds: without change, a shop has stopped working on a call; it is waited for no longer; it may not answer."""
@@ -48,12 +46,15 @@ class Items(Shop):
         self._references = References(api)
         self._categories = Categories(api)
         self._images = Images(api)
+        self._translations = Translations(api)
 
     @cached_property
     def version(self) -> str:
         """With the settings by which products are written."""
         given = self._api.settings
-        return "/".join(("items-1", given.sales_channel or "", given.shipping_profile or "", *(given.shop_fields or ())))
+        return "/".join(
+            ("items-1", given.sales_channel or "", given.shipping_profile or "", *(given.shop_fields or ()))
+        )
 
     def payload(self, record: Item) -> bytes:
         """See item_mapping.py."""
@@ -139,6 +140,7 @@ class Items(Shop):
             type=types[said["type"]] if said.get("type") else None,
             categories=list(dict.fromkeys(categories[path[-1]["id"]] for path in said.get("categories", ()) if path)),
             images=[{**image, "url": urls[image["ref"]]} for image in said.get("images", ())],
+            texts=self._translations.texts(said.get("translations", ())),
         )
 
     # ------------------------------------------------------------ new ones
@@ -176,10 +178,14 @@ class Items(Shop):
     def _send_new(self, puts: Sequence[Put], wanted: Mapping[str, Wanted], orphans: Mapping[str, str]) -> list[Outcome]:
         outcomes = []
         bodies = [item_changes.new_product(wanted[put.key], orphans) for put in puts]
-        for some in _parts(bodies):
+        for some in parts(bodies):
             for product in self._batch("create", some, [body["external_id"] for body in some])["created"]:
                 links = {variant["sku"]: variant["id"] for variant in product["variants"]}
                 outcomes.append(Outcome(product["external_id"], product["id"], links=links))
+        ids = {one.key: str(one.target_id) for one in outcomes if wanted[one.key].texts}
+        self._translations.put({id_: wanted[key].texts for key, id_ in ids.items()}, {})
+        marks = [{"id": id_, "metadata": item_changes.mark(wanted[key])} for key, id_ in ids.items()]
+        self._send_changes(marks, ids.keys())
         return outcomes
 
     # ------------------------------------------------------------ changes
@@ -198,6 +204,10 @@ class Items(Shop):
             with _refusing(put, refused):
                 bodies += filter(None, [self._prepare(plan, there)])
         keys = [put.key for put, _ in pairs]
+        spoken_of = [(there, wanted[put.key]) for put, there in pairs if put.key in plans]
+        before = {there["id"]: item_changes.languages_of(there) for there, one in spoken_of if one.translates}
+        texts = {there["id"]: one.texts for there, one in spoken_of if one.texts or before.get(there["id"])}
+        self._translations.put(texts, before)
         self._send_changes(bodies, keys)
         for put, there in pairs:
             if put.key in plans and put.key not in refused:
@@ -261,7 +271,7 @@ class Items(Shop):
         return str(self._api.post("/admin/inventory-items", {"sku": sku})["inventory_item"]["id"])
 
     def _send_changes(self, bodies: Sequence[Json], keys: Collection[str]) -> None:
-        for some in _parts(bodies):
+        for some in parts(bodies):
             self._batch("update", some, keys)
 
     # ------------------------------------------------------------ calls
@@ -308,23 +318,6 @@ def _refusing(put: Put, refused: dict[str, Outcome]) -> Iterator[None]:
         yield
     except Reject as refusal:
         refused[put.key] = Outcome(put.key, put.target_id, refused=refusal)
-
-
-def _parts(bodies: Sequence[Json]) -> Iterator[list[Json]]:
-    """As many at a time as one call takes. Raises Reject for one that is too large alone."""
-    some: list[Json] = []
-    size = 0
-    for body in bodies:
-        length = len(msgspec.json.encode(body)) + 1
-        if length > _BODY:
-            raise Reject("too_large", f"A product of {length >> 20} MB: Medusa takes 2.", "Shorten its description.")
-        if some and size + length > _BODY:
-            yield some
-            some, size = [], 0
-        some.append(body)
-        size += length
-    if some:
-        yield some
 
 
 def _sku_taken(held: Mapping[str, Json]) -> Reject:
