@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from itertools import islice
+
+import msgspec
+
+from crossdock.domain.item import Attribute, Category, Item, Variant
+from crossdock.ports import Row, Window
 
 _GOODS = ("Hammer", "Spanner", "Drill bit", "Screw", "Bracket", "Chisel", "Clamp", "File", "Gauge", "Hinge", "Pliers")
 _STUFF = ("steel", "brass", "oak", "nylon", "zinc", "chrome vanadium", "stainless", "galvanised", "hardened", "forged")
@@ -43,3 +51,54 @@ def _ean(number: int) -> str:
     digits = f"40{number:010d}"
     total = sum(int(digit) * (3 if place % 2 else 1) for place, digit in enumerate(digits))
     return f"{digits}{-total % 10}"
+
+
+_read = msgspec.json.Decoder().decode
+_PER_PAGE = 1_000
+
+
+class CatalogueSource:
+    """Implements ``ports.Source`` of items: the same products, made while they are read."""
+
+    name = "Catalogue"
+    version = "1"
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def now(self) -> datetime:
+        return datetime.now(UTC)
+
+    def changed(self, window: Window) -> Iterator[Sequence[Row]]:
+        goods = products(self._count)
+        while page := list(islice(goods, _PER_PAGE)):
+            yield [Row(one.code, str(one.id), msgspec.json.encode(vars(one))) for one in page]
+
+    def read(self, keys: Collection[str]) -> Iterator[Sequence[Row]]:
+        return iter(())
+
+    def parts(self) -> Iterator[Sequence[str]]:
+        yield list(map(str, range(1, self._count + 1)))
+
+    def content(self, ref: str) -> bytes:
+        raise AssertionError("these products have no images")
+
+    def parse(self, raw: bytes) -> Item:
+        row = _read(raw)
+        variant = Variant(
+            source_id=str(row["id"]),
+            sku=row["code"],
+            options=(Attribute(name=SIZE, value=row["size"]),),
+            barcode=row["ean"],
+        )
+        return Item(
+            number=row["code"],
+            name=row["name"],
+            description=row["description"],
+            unit="Unit",
+            tax_class=row["kind"],
+            weight=Decimal(row["grams"]),
+            categories=tuple((Category(source_id=name, name=name),) for name in row["categories"]),
+            variants=(variant,),
+            parts=(str(row["id"]),),
+        )

@@ -15,28 +15,22 @@ does); and ``-best`` are the cheapest settings we found for a peer, measured and
 from __future__ import annotations
 
 import argparse
-import hashlib
-import json
 import os
 import shutil
-import subprocess
 import sys
-import venv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import psycopg
-from tests.bench.measure import Postgres, Target, Usage, machine, median, run, save
+from tests.bench import rivals
+from tests.bench.measure import WORK, Postgres, Target, Usage, machine, median, run, save
 
 from crossdock.store.migrations import upgrade
-from sandbox.place import HOST, ROOT
 from sandbox.postgres import Cluster
-from sandbox.service import Service, answers, free_port
+from sandbox.service import free_port
 
-PEERS = Path(__file__).parent / "peers"
-WORK = ROOT / ".run" / "bench"
 MEMORY_MB = 70
 """How much the step may need above a bare process."""
 
@@ -89,37 +83,14 @@ class Bench:
         with self._database() as dsn:
             home = WORK / "dlt"
             shutil.rmtree(home, ignore_errors=True)
-            argv: list[str | Path] = [
-                _environment("dlt"),
-                PEERS / "dlt_pipeline.py",
-                mode.removeprefix("dlt-"),
-                url,
-                dsn,
-                home,
-            ]
+            argv = rivals.dlt(mode.removeprefix("dlt-"), url, dsn, home)
             return {mode: self._counted("peer.accounts", self._measured(argv))}
 
     def singer(self, mode: str, url: str) -> dict[str, Usage]:
         """A tap piped into target-postgres, appending to a new schema."""
         kind, settings = _SINGER[mode]
         with self._database() as dsn:
-            server = psycopg.conninfo.conninfo_to_dict(dsn)
-            known = {"host": server["host"], "port": int(server["port"] or 0), "database": server["dbname"]}
-            known |= {"user": server["user"], "password": server["password"], "default_target_schema": "peer"}
-            tap, target = WORK / "tap.json", WORK / "target.json"
-            tap.write_text(json.dumps({"url": url}))
-            target.write_text(json.dumps(known | settings))
-            python = _environment("singer")
-            pipe = ["bash", "-o", "pipefail", "-c", '"$0" "$1" "$2" --config "$3" | "$4" --config "$5"']
-            argv: list[str | Path] = [
-                *pipe,
-                python,
-                PEERS / "singer_tap.py",
-                kind,
-                tap,
-                python.parent / "target-postgres",
-                target,
-            ]
+            argv = rivals.singer(kind, settings, url, dsn)
             return {mode: self._counted("peer.accounts", self._measured(argv))}
 
     @contextmanager
@@ -138,37 +109,6 @@ class Bench:
     def _measured(self, argv: Sequence[str | Path], env: Mapping[str, str] | None = None) -> Usage:
         self._cluster.sql("CHECKPOINT")
         return run([str(word) for word in argv], self._postgres, WORK / "candidate.log", env)
-
-
-def _environment(peer: str) -> Path:
-    """The Python of a peer's own environment, made from its lock file when there is none yet."""
-    lock, place = PEERS / f"{peer}.lock", ROOT / ".run" / f"bench-{peer}"
-    python, stamp = place / "bin" / "python", place / "lock.sha256"
-    digest = hashlib.sha256(lock.read_bytes()).hexdigest()
-    if not stamp.exists() or stamp.read_text() != digest:
-        print(f"making the environment of {peer} ...", flush=True)
-        venv.create(place, clear=True, with_pip=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", lock], check=True)
-        stamp.write_text(digest)
-    return python
-
-
-def _pins(peer: str) -> list[str]:
-    return [line for line in (PEERS / f"{peer}.txt").read_text().splitlines() if "==" in line]
-
-
-@contextmanager
-def _source(rows: int) -> Iterator[str]:
-    """The pages' URL, served by a process of its own."""
-    port = free_port()
-    url = f"http://{HOST}:{port}"
-    argv = [sys.executable, "-m", "tests.bench.pages", str(port), str(rows)]
-    server = Service("the pages", argv, WORK / "pages.log", ready=lambda: answers(f"{url}/ids?page=0"), cwd=ROOT)
-    try:
-        server.start().wait()
-        yield url
-    finally:
-        server.stop()
 
 
 def _candidates(bench: Bench, peers: list[str]) -> list[Callable[[str], dict[str, Usage]]]:
@@ -233,7 +173,7 @@ def main() -> int:
     options = parser.parse_args()
     peers = [peer for peer in options.peers.split(",") if peer]
     for kind in sorted({peer.partition("-")[0] for peer in peers}):
-        _environment(kind)
+        rivals.environment(kind)
     WORK.mkdir(parents=True, exist_ok=True)
     conditions = machine() | {"rows": options.rows, "rounds": options.rounds}
     results: dict[str, list[Usage]] = {}
@@ -243,14 +183,14 @@ def main() -> int:
         cluster.sql("ALTER SYSTEM SET autovacuum = off")
         conditions["postgres"] = cluster.sql("SELECT pg_reload_conf(), version()")[0].partition("|")[2]
         bench = Bench(cluster)
-        with _source(options.rows) as url:
+        with rivals.source(options.rows) as url:
             for turn in range(options.rounds):
                 for candidate in _candidates(bench, peers):
                     for name, usage in candidate(url).items():
                         results.setdefault(name, []).append(usage)
                         print(f"round {turn + 1}: {name}: {usage.cpu:.2f} CPU s, {usage.wall:.1f} s", flush=True)
                 loads.append(os.getloadavg()[0])
-        with _source(options.rows * 10) as url:
+        with rivals.source(options.rows * 10) as url:
             large = bench.ours(url)
         print(
             f"{options.rows * 10} rows: {large['first load'].cpu:.2f} CPU s, {large['first load'].wall:.1f} s\n",
@@ -260,7 +200,7 @@ def main() -> int:
         cluster.remove()
     _check(results, options.rows)
     _check({name: [usage] for name, usage in large.items()}, options.rows * 10)
-    conditions |= {"load_after_each_round": loads, "peers": [*_pins("dlt"), *_pins("singer")]}
+    conditions |= {"load_after_each_round": loads, "peers": [*rivals.pins("dlt"), *rivals.pins("singer")]}
     targets = _targets(results, large["first load"])
     save(WORK / "extract.json", conditions=conditions, results=results, ten_times=large, targets=targets)
     print(f"{options.rows} rows, medians of {options.rounds} rounds, load {' '.join(f'{load:.1f}' for load in loads)}")

@@ -14,6 +14,9 @@ from typing import Any
 
 import psycopg
 
+from sandbox.place import ROOT
+
+WORK = ROOT / ".run" / "bench"
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 

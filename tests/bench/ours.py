@@ -22,7 +22,7 @@ from crossdock.ports import Found, Window
 from crossdock.store.postgres import PostgresStore
 from crossdock.sync import steps
 from crossdock.sync.flows import CUSTOMERS
-from crossdock.sync.run import Run
+from crossdock.sync.run import Run, Verdict
 
 
 class _EmptyTarget:
@@ -33,6 +33,13 @@ class _EmptyTarget:
 
     def find(self, keys: Collection[str]) -> dict[str, Found]:
         return {}
+
+
+class OpenGate:
+    """Lets everything pass: Great Expectations is not what is measured here."""
+
+    def check(self, suite: str, relation: str, count: int) -> Verdict:
+        return Verdict()
 
 
 def _stage(run: Run) -> None:
@@ -47,7 +54,7 @@ def _stage(run: Run) -> None:
         run.store.sort_out(run, run.store.compare(run))
 
 
-def _megabytes(name: str) -> float:
+def megabytes(name: str) -> float:
     """VmRSS (now) or VmHWM (peak) of this process."""
     status = Path("/proc/self/status").read_text()
     return int(status.partition(f"{name}:")[2].split()[0]) / 1024
@@ -57,10 +64,10 @@ def main(step: str, url: str, dsn: str) -> None:
     with psycopg.connect(dsn) as connection:
         target: Any = _EmptyTarget()
         run = Run("default", CUSTOMERS, "bench", PagesSource(url), target, PostgresStore(connection), gate=target)
-        imports, bare = time.process_time(), _megabytes("VmRSS")
+        imports, bare = time.process_time(), megabytes("VmRSS")
         {"stage": _stage, "extract": steps.extract}[step](run)
         inner = time.process_time() - imports
-        said = {"imports": imports, "inner": inner, "bare_mb": bare, "peak_mb": _megabytes("VmHWM"), "run": run.id}
+        said = {"imports": imports, "inner": inner, "bare_mb": bare, "peak_mb": megabytes("VmHWM"), "run": run.id}
         print(
             json.dumps(
                 said | {"read": run.books.read, "unchanged": run.books.unchanged, "staged": run.store.staged(run)}

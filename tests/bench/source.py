@@ -84,6 +84,9 @@ class PagesSource:
         for body in bodies(self._url, "ids"):
             yield list(map(str, _ids(body)))
 
+    def content(self, ref: str) -> bytes:
+        raise AssertionError("accounts have no files")
+
     def parse(self, raw: bytes) -> Account:
         wire = _wire(raw)
         source_id = str(wire.id)

@@ -1,8 +1,10 @@
-"""dlt as a candidate, run in an environment of its own: ``dlt_pipeline.py default|best|arrow URL DSN FOLDER``.
+"""dlt as a candidate, run in an environment of its own: ``dlt_pipeline.py MODE URL DSN FOLDER``.
 
 ``default``: the rest_api source, nothing set. ``best``: the cheapest settings we found for it (CSV load
 files for COPY, no compression of intermediate files, column types given, no nested tables).
 ``arrow``: not rest_api: pages parsed with orjson and handed over as Arrow tables, no compression.
+``merge`` and ``upsert``: dlt's two ways to keep a table in step by its key, else as ``default``;
+``merge-best`` the first of them with the settings of ``best``.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ def main(mode: str, url: str, dsn: str, folder: str) -> None:
         "RUNTIME__DLTHUB_TELEMETRY": "false",
         "DESTINATION__POSTGRES__CREDENTIALS": dsn,
     }
-    if mode != "default":
+    if mode in ("best", "arrow", "merge-best"):
         os.environ["DATA_WRITER__DISABLE_COMPRESSION"] = "true"
     import dlt
     from dlt.sources.rest_api import rest_api_source
@@ -50,7 +52,7 @@ def main(mode: str, url: str, dsn: str, folder: str) -> None:
         "name": "accounts",
         "endpoint": {"path": "accounts", "paginator": {"type": "page_number", "base_page": 0, "total_path": None}},
     }
-    if mode == "best":
+    if mode in ("best", "merge-best"):
         resource |= {"columns": {name: {"data_type": kind} for name, kind in _TYPES.items()}, "max_table_nesting": 0}
     data = (
         dlt.resource(_pages(url), name="accounts")
@@ -58,7 +60,10 @@ def main(mode: str, url: str, dsn: str, folder: str) -> None:
         else rest_api_source({"client": {"base_url": url}, "resources": [resource]})
     )
     pipeline = dlt.pipeline("bench", destination="postgres", dataset_name="peer", pipelines_dir=folder)
-    pipeline.run(data, write_disposition="replace", loader_file_format="csv" if mode == "best" else None)
+    ways = {"merge": "delete-insert", "merge-best": "delete-insert", "upsert": "upsert"}
+    how: Any = {"disposition": "merge", "strategy": ways[mode]} if mode in ways else "replace"
+    files: Any = "csv" if mode in ("best", "merge-best") else None
+    pipeline.run(data, write_disposition=how, primary_key="id" if mode in ways else None, loader_file_format=files)
     print(json.dumps({"inner": time.process_time() - imports, "version": dlt.__version__}))
 
 
