@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -12,6 +12,8 @@ from crossdock.connectors.medusa import mapping
 from crossdock.domain.customer import Account
 from crossdock.errors import Reject
 from crossdock.ports import Found
+
+_T = TypeVar("_T")
 
 BODY = 1_800_000
 """Bytes of one call: Medusa takes 2 MB on its batch routes."""
@@ -105,15 +107,31 @@ class Accounts(Shop):
 
 def for_urls(items: Collection[str], room: int = 6000) -> Iterator[list[str]]:
     """The items, so many at a time as go into one URL (proxies end them at 8 kB)."""
-    some: list[str] = []
-    length = 0
+    return _filled(items, lambda item: len(quote(item)) + 20, room)
+
+
+def parts(bodies: Collection[Any]) -> Iterator[list[Any]]:
+    """As many at a time as one call takes. Raises Reject for one that is too large alone."""
+    return _filled(bodies, _length, BODY)
+
+
+def _length(body: Any) -> int:
+    length = len(msgspec.json.encode(body)) + 1
+    if length > BODY:
+        raise Reject("too_large", f"It takes {length:,} bytes, Medusa reads 2 MB.", "Shorten its description.")
+    return length
+
+
+def _filled(items: Iterable[_T], size_of: Callable[[_T], int], room: int) -> Iterator[list[_T]]:
+    some: list[_T] = []
+    free = room
     for item in items:
-        size = len(quote(item)) + 20
-        if some and length + size > room:
+        size = size_of(item)
+        if some and size > free:
             yield some
-            some, length = [], 0
+            some, free = [], room
         some.append(item)
-        length += size
+        free -= size
     if some:
         yield some
 
@@ -123,20 +141,3 @@ def chunks(items: Collection[str], size: int) -> Iterator[list[str]]:
     rest = list(items)
     for start in range(0, len(rest), size):
         yield rest[start : start + size]
-
-
-def parts(bodies: Collection[Any]) -> Iterator[list[Any]]:
-    """As many at a time as one call takes. Raises Reject for one that is too large alone."""
-    some: list[Any] = []
-    size = 0
-    for body in bodies:
-        length = len(msgspec.json.encode(body)) + 1
-        if length > BODY:
-            raise Reject("too_large", f"It takes {length:,} bytes, Medusa reads 2 MB.", "Shorten its description.")
-        if some and size + length > BODY:
-            yield some
-            some, size = [], 0
-        some.append(body)
-        size += length
-    if some:
-        yield some
