@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Any
 
 from crossdock.connectors.medusa.api import Api
-from crossdock.errors import Misconfigured
+from crossdock.errors import Misconfigured, Reject
 
 log = logging.getLogger(__name__)
 
@@ -48,16 +48,28 @@ class References:
         """Ids of the product types of these names; one that is missing is made."""
         with self._lock:
             if self._types is None:
-                self._types = {one["value"]: one["id"] for one in self._list("product-types", "product_types")}
+                self._types = self._read_types()
             for name in sorted(set(names) - self._types.keys()):
-                answer = self._api.post("/admin/product-types", {"value": name})
-                self._types[name] = answer["product_type"]["id"]
-                log.warning(
-                    "Product type %r is new in Medusa: if it is not taxed at the default rate, give it its tax rate "
-                    "there (Settings > Tax regions).",
-                    name,
-                )
+                self._types[name] = self._make_type(name)
             return {name: self._types[name] for name in names}
+
+    def _read_types(self) -> dict[str, str]:
+        return {one["value"]: one["id"] for one in self._list("product-types", "product_types")}
+
+    def _make_type(self, name: str) -> str:
+        try:
+            made = self._api.post("/admin/product-types", {"value": name})["product_type"]["id"]
+        except Reject:
+            there = self._read_types()  # an answer was lost, or another process has made it in the meantime
+            if name not in there:
+                raise
+            return there[name]
+        log.warning(
+            "Product type %r is new in Medusa: if it is not taxed at the default rate, give it its tax rate "
+            "there (Settings > Tax regions).",
+            name,
+        )
+        return str(made)
 
     def _find_channel(self, name: str | None) -> str:
         channels = self._list("sales-channels", "sales_channels")
