@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
 
+from crossdock.connectors.tryton.item_rows import MOST_LEVELS
 from crossdock.connectors.tryton.rows import build, decode
 from crossdock.domain.item import Attribute, Category, Image, Item, Translation, Variant
 from crossdock.errors import Reject
@@ -121,7 +123,7 @@ def to_item(raw: bytes, option_attributes: Sequence[str]) -> Item:
 
 
 def _item(product: _Product, option_attributes: Sequence[str]) -> Item:
-    what = f"product {product.number}"
+    what = f"product {_short(product.number)}"
     resold = product.unit != product.measured_unit
     return build(
         Item,
@@ -206,7 +208,7 @@ def _options(live: list[_Variant], names: Sequence[str], what: str) -> list[dict
 
 
 def _variant(variant: _Variant, options: dict[str, Attribute], what: str) -> Variant:
-    where = f"variant {variant.code} of {what}"
+    where = f"variant {_short(variant.code)} of {what}"
     return build(
         Variant,
         where,
@@ -229,11 +231,27 @@ def _attribute(one: _Property, what: str) -> Attribute:
     if one.type == "boolean":
         value = "yes" if value else "no"
     elif one.type in ("integer", "float", "numeric"):
-        value = str(_plain(Decimal(str(value))))
+        try:
+            value = str(_plain(Decimal(str(value))))
+        except (ArithmeticError, ValueError):
+            raise Reject(
+                "invalid_attribute",
+                f"Attribute {one.name} of {what} is not a number, or too large.",
+                "Correct it in Tryton (Products > Variants > Attributes).",
+            ) from None
     return build(Attribute, f"attribute {one.name} of {what}", name=one.label, value=str(value))
 
 
 def _categories(product: _Product, what: str) -> tuple[tuple[Category, ...], ...]:
+    for category in product.categories:
+        places = [place.id for place in _path(category)]
+        if len(places) > MOST_LEVELS:
+            below = "itself" if len(set(places)) < len(places) else f"more than {MOST_LEVELS} others"
+            raise Reject(
+                "invalid_categories",
+                f"The category {category.id} of {what} is below {below}.",
+                "Move it in Tryton (Products > Categories).",
+            )
     paths = (
         tuple(
             build(Category, f"category {place.id} of {what}", source_id=str(place.id), name=place.name)
@@ -254,7 +272,14 @@ def _weight(product: _Product, what: str) -> Decimal | None:
     weight = _measure(product, "weight", what)
     if weight is None or product.unit == product.measured_unit:
         return weight
-    return _plain(weight * _size(product.unit) / _size(product.measured_unit))
+    try:
+        return _plain(weight * _size(product.unit) / _size(product.measured_unit))
+    except ArithmeticError:
+        raise Reject(
+            "invalid_unit",
+            f"The weight of {what} cannot be told: so many {product.measured_unit.name} are no {product.unit.name}.",
+            "Correct the factor and rate of these units in Tryton (Products > Configuration > Units of Measure).",
+        ) from None
 
 
 def _measure(product: _Product, name: str, what: str) -> Decimal | None:
@@ -262,19 +287,31 @@ def _measure(product: _Product, name: str, what: str) -> Decimal | None:
     measured: _Measured | None = getattr(product, name)
     if measured is None:
         return None
-    if measured.unit is None or measured.value <= 0:
-        said = f"{_plain(measured.value)} {measured.unit.name if measured.unit else 'without a unit'}"
-        raise Reject(
-            f"invalid_{name}",
-            f"The {name} of {what} is {said}.",
-            "Correct it in Tryton (Products > Measurements), or leave it empty.",
-        )
-    return _plain(measured.value * _size(measured.unit) * _THOUSAND)
+    with suppress(ArithmeticError):  # no number, or beyond what decimals can hold
+        if measured.unit and measured.value > 0:
+            return _plain(measured.value * _size(measured.unit) * _THOUSAND)
+    raise Reject(
+        f"invalid_{name}",
+        f"The {name} of {what} is {_told(measured.value)} {measured.unit.name if measured.unit else 'without a unit'}.",
+        "Correct it in Tryton (Products > Measurements), or leave it empty.",
+    )
 
 
 def _size(unit: _Unit) -> Decimal:
     """How many base units it is. Tryton keeps this and its inverse, both rounded: the shorter one is exact."""
     return unit.factor if _places(unit.factor) <= _places(unit.rate) else 1 / unit.rate
+
+
+def _told(value: Decimal) -> str:
+    try:
+        return str(_plain(value))
+    except ArithmeticError:
+        return str(value)
+
+
+def _short(name: str | None) -> str:
+    """What a reason calls a record whose name may be of any length."""
+    return (name or "")[:100]
 
 
 def _places(value: Decimal) -> int:

@@ -30,6 +30,9 @@ CATEGORY = ("name", "parent")
 ATTRIBUTE = ("name", "string", "type_", "selection")
 TEXT = ("name", "web_shop_description")
 
+MOST_LEVELS = 50
+"""Of categories below each other; one more is read, so that what is too deep, or goes round in circles, is seen."""
+
 BARCODES = ("ean", "isbn", "ismn")
 """Types of identifiers whose codes may be GTINs. Those without a type are anything."""
 
@@ -189,10 +192,10 @@ def _measure(template: Record, name: str, known: Known) -> Record | None:
     return None if value is None else {"value": value, "unit": _unit(unit, known) if unit else None}
 
 
-def _category(one: int, known: Known) -> Record:
+def _category(one: int, known: Known, levels: int = MOST_LEVELS) -> Record:
     category = known.categories[one]
-    above = category["parent"]
-    return {"id": one, "name": category["name"], "parent": _category(above, known) if above else None}
+    above = category["parent"] if levels else None
+    return {"id": one, "name": category["name"], "parent": _category(above, known, levels - 1) if above else None}
 
 
 def _name(table: Mapping[int, Record], one: int | None) -> str | None:
