@@ -127,7 +127,7 @@ class Stack:
             {
                 "connection_id": "crossdock_erp", "conn_type": the_erp["type"], "host": the_erp["url"],
                 "schema": the_erp["database"], "login": the_erp["user"], "password": the_erp["password"],
-                "extra": json.dumps({"bearer": the_erp["bearer"]}),
+                "extra": json.dumps({"bearer": the_erp["bearer"], "languages": "de"}),
             },
             {
                 "connection_id": "crossdock_storefront", "conn_type": the_shop["type"], "host": the_shop["url"],

@@ -91,6 +91,12 @@ def test_options_barcodes_categories_and_images_are_there(product, first):
         assert picture.status == 200 and picture.read()
 
 
+def test_a_german_visitor_reads_german_where_the_erp_has_it(product, first):
+    german = {item["external_id"]: item["title"] for item in as_visitor(product, "&locale=de-DE")}
+    assert merchant.GERMAN_ITEMS.items() <= german.items()
+    assert german["SH001"] == in_erp(product)["SH001"][0]
+
+
 def test_no_price_comes_from_items(product, first):
     assert product.shop.call("/admin/products?limit=1000&fields=variants.prices.amount")["products"] and not [
         price
