@@ -5,6 +5,7 @@ from __future__ import annotations
 import psycopg
 import pytest
 
+from crossdock.errors import Retry
 from crossdock.quality.gate import ExpectationsGate
 from crossdock.quality.suites import SUITES
 from crossdock.sync.flows import FLOWS
@@ -102,3 +103,21 @@ def test_half_a_catalogue_taken_out_of_the_shop_at_once_stops_the_run(check):
     [says] = failing
     assert "out of the shop at once (41 of 60)" in verdict.critical[0].text
     assert failing[says] == {f"P-{n}" for n in range(41)}
+
+
+def test_a_store_that_does_not_answer_is_no_fault_of_the_data(check, dsn):
+    check([account(1)])
+    with psycopg.connect(dsn, autocommit=True) as db:
+        db.execute("ALTER TABLE crossdock.batch DROP COLUMN terms_days")
+    with pytest.raises(Retry, match="did not answer"):
+        ExpectationsGate(dsn).check("customers", "crossdock.batch", 1)
+
+
+def test_no_connection_is_left_behind(check, dsn):
+    with psycopg.connect(dsn, autocommit=True) as db:
+        for _ in range(3):
+            check([account(1, name="x")])
+        [(left,)] = db.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = ''"
+        ).fetchall()
+    assert left <= 2  # this one, and the fixture's

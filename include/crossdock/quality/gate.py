@@ -9,6 +9,7 @@ import logging
 import os
 from typing import Any
 
+from crossdock.errors import Retry
 from crossdock.sync.run import BatchFailure, RowFailure, Verdict
 
 
@@ -24,7 +25,8 @@ class ExpectationsGate:
     def check(self, suite: str, relation: str, count: int) -> Verdict:
         """First pass for counts; rows that fail are then named by ``unexpected_index_query``.
 
-        Never by ``unexpected_index_list``: on SQL it is cut at 20 (GX 1.24, read in its source).
+        Never by ``unexpected_index_list``: on SQL it is cut at 20 (GX 1.24, read in its source). Raises
+        Retry when the store does not answer: GX would call that an expectation that is not met.
         """
         os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
         import great_expectations as gx
@@ -36,22 +38,28 @@ class ExpectationsGate:
         context = gx.get_context(mode="ephemeral")
         context.variables.progress_bars = ProgressBarsConfig(globally=False)
         schema, table = relation.split(".")
-        batch = (
-            context.data_sources.add_postgres(
-                "store",
-                connection_string=self._url,
-                kwargs={"connect_args": {"options": f"-csearch_path={schema}"}},
-            )
-            .add_table_asset("batch", table_name=table)
-            .add_batch_definition_whole_table("whole")
-            .get_batch()
+        source = context.data_sources.add_postgres(
+            "store",
+            connection_string=self._url,
+            kwargs={"connect_args": {"options": f"-csearch_path={schema}"}},
         )
-        expectations = gx.ExpectationSuite(name=suite, expectations=SUITES[suite](count))
-        result = batch.validate(expectations, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
+        try:
+            batch = (
+                source.add_table_asset("batch", table_name=table).add_batch_definition_whole_table("whole").get_batch()
+            )
+            expectations = gx.ExpectationSuite(name=suite, expectations=SUITES[suite](count))
+            return self._verdict(gx, batch, expectations, count)
+        finally:
+            source.get_engine().dispose()
+            source.get_execution_engine().close()
+
+    def _verdict(self, gx: Any, batch: Any, suite: Any, count: int) -> Verdict:
+        result = batch.validate(suite, result_format={"result_format": "BASIC", "partial_unexpected_count": 0})
         critical, failures = [], []
         for one in result.results:
             if one.success:
                 continue
+            _require_an_answer(one)
             config = one.expectation_config
             meta = config.meta or {}
             if config.severity == "critical":
@@ -60,7 +68,18 @@ class ExpectationsGate:
             elif "code" in meta:
                 query = _failing_rows(gx, batch, config)
                 failures.append(RowFailure(meta["code"], meta["reason"], meta["remedy"], query))
-        return Verdict(tuple(critical), tuple(failures), _for_people(suite, count, result))
+        return Verdict(tuple(critical), tuple(failures), _for_people(suite.name, count, result))
+
+
+def _require_an_answer(one: Any) -> None:
+    """GX tells a query that failed in ``exception_info``: flat, or by metric."""
+    told = one.exception_info or {}
+    for info in (told, *(part for part in told.values() if isinstance(part, dict))):
+        if info.get("raised_exception"):
+            raise Retry(
+                f"The store did not answer the quality gate ({one.expectation_config.type}): "
+                f"{str(info.get('exception_message'))[:300]}"
+            )
 
 
 def _count(result: dict[str, Any]) -> Any:
@@ -69,7 +88,9 @@ def _count(result: dict[str, Any]) -> Any:
 
 def _failing_rows(gx: Any, batch: Any, config: Any) -> str:
     complete = {"result_format": "COMPLETE", "unexpected_index_column_names": ["key"], "partial_unexpected_count": 1}
-    query = batch.validate(config.to_domain_obj(), result_format=complete).result.get("unexpected_index_query")
+    failing = batch.validate(config.to_domain_obj(), result_format=complete)
+    _require_an_answer(failing)
+    query = failing.result.get("unexpected_index_query")
     if not query:
         return ""
     return f"SELECT key FROM ({query.rstrip().rstrip(';')}) AS failing"  # noqa: S608  written by GX itself
