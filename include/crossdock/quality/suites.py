@@ -28,14 +28,13 @@ def says(text: str) -> dict[str, str]:
     return {"says": text}
 
 
-def customers(count: int) -> list[Any]:
-    """Accounts: numbered, named, of a believable size, and most of them open."""
-    expectations = [
+def _numbered_and_named(unit: str) -> list[Any]:
+    return [
         gxe.ExpectColumnValuesToNotBeNull(
-            column="number", severity="critical", meta=says("there are accounts without a number")
+            column="number", severity="critical", meta=says(f"there are {unit}s without a number")
         ),
         gxe.ExpectColumnValuesToBeUnique(
-            column="number", severity="critical", meta=says("account numbers are not unique")
+            column="number", severity="critical", meta=says(f"{unit} numbers are not unique")
         ),
         gxe.ExpectColumnValueLengthsToBeBetween(
             column="name",
@@ -43,10 +42,17 @@ def customers(count: int) -> list[Any]:
             severity="warning",
             meta=rows(
                 "name_too_short",
-                "The account's name has fewer than two letters.",
-                "Give the account its name in the ERP.",
+                f"The {unit}'s name has fewer than two letters.",
+                f"Give the {unit} its name in the ERP.",
             ),
         ),
+    ]
+
+
+def customers(count: int) -> list[Any]:
+    """Accounts: numbered, named, of a believable size, and most of them open."""
+    expectations = [
+        *_numbered_and_named("account"),
         gxe.ExpectColumnValuesToBeBetween(
             column="buyers",
             max_value=500,
@@ -93,22 +99,7 @@ def customers(count: int) -> list[Any]:
 def items(count: int) -> list[Any]:
     """Products: numbered, named, of a believable weight, and most of them published."""
     expectations = [
-        gxe.ExpectColumnValuesToNotBeNull(
-            column="number", severity="critical", meta=says("there are products without a number")
-        ),
-        gxe.ExpectColumnValuesToBeUnique(
-            column="number", severity="critical", meta=says("product numbers are not unique")
-        ),
-        gxe.ExpectColumnValueLengthsToBeBetween(
-            column="name",
-            min_value=2,
-            severity="warning",
-            meta=rows(
-                "name_too_short",
-                "The product's name has fewer than two letters.",
-                "Give the product its name in the ERP.",
-            ),
-        ),
+        *_numbered_and_named("product"),
         gxe.ExpectColumnValuesToBeBetween(
             column="weight",
             max_value=HEAVIEST,
