@@ -69,6 +69,10 @@ class Postgres:
             """
         while self._watch.execute(others, (self._lasting,)).fetchone():
             time.sleep(0.05)
+        return self.busy()
+
+    def busy(self) -> float:
+        """CPU seconds so far, of all that are connected too."""
         while True:
             own = [int(field) for field in _stat(self._postmaster)[11:15]]
             children = sum(map(self._child, filter(str.isdigit, os.listdir("/proc"))))
