@@ -42,7 +42,7 @@ def big_erp(cluster: Cluster, variants: int, folder: Path) -> Iterator[Erp]:
     base, database = _merchant(cluster), f"erp_{variants}"
     cluster.drop_database(database)
     cluster.create_database(database, base)
-    text = (_HERE / "grow.sql").read_text().replace(":n", str(variants))
+    text = (_HERE / "grow.sql").read_text().replace(":variants", str(variants))
     cluster.sql(text, database)
     with _serving(cluster, database, folder) as server:
         assert server.process
