@@ -34,6 +34,7 @@ class Statements:
         connection.autocommit = True
         connection.execute("SET search_path = crossdock")
         connection.execute("SET timezone = 'UTC'")
+        connection.execute("SET work_mem = '64MB'")  # the keys of a full run are compared in memory
         connection.execute("SET synchronous_commit = on")  # what was confirmed survives a crash of the machine
         self._db = connection
 
