@@ -237,7 +237,7 @@ def test_a_limit_that_is_known_is_kept(fake: Fake, monkeypatch: pytest.MonkeyPat
     hook, started = TrytonHook(CONNECTION), time.monotonic()
     for _ in range(8):  # and two for the login
         hook.call("model.party.party.search_count", [])
-    assert time.monotonic() - started >= 9 / 20
+    assert time.monotonic() - started >= (9 - 2) / 20  # two calls may come early, to make up for a stall
 
 
 CATEGORIES = Answer(body=b'{"result": [{"id": 3, "name": "Customers"}]}')
