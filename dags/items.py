@@ -30,7 +30,8 @@ run goes on from there. Look at the task that failed:
 - **validate**: the batch as a whole looks wrong, nothing was written. The log names the expectation
   and the command that lets the other products pass. Correct the ERP; the next run reads the window
   again.
-- **transform**: a defect, or the store is away. The log says which.
+- **transform**: the shop, which is asked what it has already, or the store is away: it retries by itself.
+  Else it is a defect. The log says which.
 - **load**: the shop is away, or writing to it is switched off or not approved (the log says what to
   type). What was confirmed stays; the rest is taken up by the next run.
 - **settle** fails whenever one of them did, and when the books do not close: that is a defect.
@@ -79,7 +80,7 @@ def items(pair: Pair) -> None:
             with open_run(ITEMS, pair) as run:
                 return steps.validate(run)
 
-        @task.short_circuit(ignore_downstream_trigger_rules=False)
+        @task.short_circuit(ignore_downstream_trigger_rules=False, pool=STOREFRONT_POOL)
         def transform() -> bool:
             """Decide for each product: create, update, remove, wait, hold or skip; a plan ends here."""
             with open_run(ITEMS, pair) as run:
