@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -12,14 +11,15 @@ from typing import Any
 import psycopg
 import pytest
 from tests.faults import proxy
-from tests.faults.conftest import WRITES, World
+from tests.faults.accounts import Accounts
+from tests.faults.world import STEPS
 
 from crossdock.errors import AnswerLost, BadCredentials, CrossdockError, QualityStop, Retry, Stop
 from sandbox.merchant import ErpError
 
 pytestmark = pytest.mark.e2e
 
-STEPS = ("extract", "validate", "transform", "load", "settle")
+WORLD = Accounts
 ACCOUNTS = r'"model\.party\.party\.search_read"'
 """The call that reads a page of accounts."""
 CONTACTS = r'"model\.party\.contact_mechanism\.search"'
@@ -29,29 +29,6 @@ STORE = "crossdock.store.postgres.PostgresStore."
 PUT = "crossdock.connectors.medusa.extension.ExtensionCustomers.put"
 
 
-@pytest.fixture
-def impatient(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hooks that wait a second for an answer, and a second for a system that wants us to slow down."""
-    monkeypatch.setattr("crossdock.connectors.hook.PATIENCE", 1)
-    for side in ("ERP", "STOREFRONT"):
-        name = f"AIRFLOW_CONN_CROSSDOCK_{side}__{world.pair.upper()}"
-        connection = json.loads(os.environ[name])
-        connection["extra"]["timeout"] = 1
-        monkeypatch.setenv(name, json.dumps(connection))
-
-
-def heals(world: World) -> None:
-    """The next run brings the shop to what the ERP says, nobody twice."""
-    assert world.sync().state == "success"
-    in_step(world)
-
-
-def in_step(world: World) -> None:
-    in_erp = world.in_erp()
-    assert world.in_shop() == in_erp
-    assert world.logins() == {email: 1 for _, emails, _ in in_erp.values() for email in emails}
-
-
 # ---------------------------------------------------------------- the ERP
 
 
@@ -59,7 +36,7 @@ def in_step(world: World) -> None:
     ("fault", "match", "error"),
     [
         pytest.param(proxy.reset, ACCOUNTS, Retry, id="away"),
-        pytest.param(proxy.late(1.5), ACCOUNTS, Retry, id="slow"),
+        pytest.param(proxy.late(4), ACCOUNTS, Retry, id="slow"),
         pytest.param(proxy.answer(401), ACCOUNTS, BadCredentials, id="401"),
         pytest.param(proxy.answer(401), LOGIN, BadCredentials, id="401-at-the-login"),
         pytest.param(proxy.answer(429, Retry_After="600"), ACCOUNTS, Retry, id="429-come-later"),
@@ -72,9 +49,9 @@ def in_step(world: World) -> None:
 )
 @pytest.mark.usefixtures("impatient")
 def test_an_erp_that_fails_leaves_everything_as_it_is_and_the_next_run_heals(
-    world: World, fault: proxy.Fault, match: str, error: type[CrossdockError], monkeypatch: pytest.MonkeyPatch
+    world: Accounts, fault: proxy.Fault, match: str, error: type[CrossdockError], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    [number] = world.accounts()
+    [number] = world.new()
     before = world.in_shop(), world.watermark(), world.writes(), world.ledger()
     with world.erp_line.fault(fault, match), pytest.raises(CrossdockError) as caught:
         world.sync()
@@ -84,39 +61,39 @@ def test_an_erp_that_fails_leaves_everything_as_it_is_and_the_next_run_heals(
     assert (world.in_shop(), world.watermark(), world.writes(), world.ledger()) == before
     assert world.query("SELECT FROM outbox WHERE run_id = %s", run["id"]) == []
     monkeypatch.undo()
-    heals(world)
+    world.heals()
     assert number in world.in_shop()
 
 
-def test_an_erp_that_asks_for_a_moment_is_given_it(world: World) -> None:
-    world.accounts()
+def test_an_erp_that_asks_for_a_moment_is_given_it(world: Accounts) -> None:
+    world.new()
     with world.erp_line.fault(proxy.answer(429, Retry_After="1"), ACCOUNTS, times=1):
-        heals(world)
+        world.heals()
 
 
 @pytest.mark.parametrize("seconds", [90, -90])
-def test_a_clock_that_is_wrong_loses_nothing(alone: World, seconds: int) -> None:
-    [number] = alone.accounts()
+def test_a_clock_that_is_wrong_loses_nothing(alone: Accounts, seconds: int) -> None:
+    [number] = alone.new()
     off = timedelta(seconds=seconds)
     with alone.erp_line.fault(proxy.clock(off)):
-        heals(alone)
+        alone.heals()
         alone.rename(number, "Changed by a wrong clock")
-        heals(alone)
+        alone.heals()
     [mark] = alone.watermark()
     assert mark > datetime.now(UTC) + off - timedelta(seconds=60)
     alone.rename(number, "Changed by a right clock")
-    heals(alone)
+    alone.heals()
     assert alone.watermark() >= [mark] and alone.in_shop()[number][0] == "Changed by a right clock"
 
 
 @pytest.mark.parametrize("match", [ACCOUNTS, CONTACTS])
-def test_what_changes_while_the_erp_is_read_is_there_after_the_next_run(world: World, match: str) -> None:
-    [known] = world.accounts()
+def test_what_changes_while_the_erp_is_read_is_there_after_the_next_run(world: Accounts, match: str) -> None:
+    [known] = world.new()
     world.sync()
     news: list[str] = []
 
     def change() -> None:
-        news.extend(world.accounts())
+        news.extend(world.new())
         world.rename(known, "Renamed meanwhile")
         world.dismiss(known)
 
@@ -124,7 +101,7 @@ def test_what_changes_while_the_erp_is_read_is_there_after_the_next_run(world: W
     with world.erp_line.fault(proxy.meanwhile(change), match, times=1):
         assert world.sync().state == "success"
     assert news and news[0] not in world.in_shop()
-    heals(world)
+    world.heals()
     name, emails, _ = world.in_shop()[known]
     assert name == "Renamed meanwhile" and len(emails) == 1
 
@@ -143,11 +120,11 @@ def test_what_changes_while_the_erp_is_read_is_there_after_the_next_run(world: W
     ],
 )
 def test_a_shop_that_does_not_take_a_batch_gets_it_when_it_is_back(
-    world: World, fault: proxy.Fault, error: type[CrossdockError]
+    world: Accounts, fault: proxy.Fault, error: type[CrossdockError]
 ) -> None:
-    [number] = world.accounts()
+    [number] = world.new()
     [mark] = world.watermark()
-    with world.shop_line.fault(fault, WRITES), pytest.raises(CrossdockError) as caught:
+    with world.shop_line.fault(fault, Accounts.batches), pytest.raises(CrossdockError) as caught:
         world.sync()
     assert type(caught.value) is error
     assert world.last_run()["state"] == "failed" and world.last_run()["counts"]["pending"] == 1
@@ -156,7 +133,7 @@ def test_a_shop_that_does_not_take_a_batch_gets_it_when_it_is_back(
     with world.shop_line.fault(fault), pytest.raises(CrossdockError):  # now it does not even answer questions
         world.sync()
     assert world.last_run()["step"] == "opened" and number not in world.in_shop()
-    heals(world)
+    world.heals()
 
 
 @pytest.mark.parametrize(
@@ -167,40 +144,40 @@ def test_a_shop_that_does_not_take_a_batch_gets_it_when_it_is_back(
         pytest.param(proxy.cut_json, id="truncated-json"),
     ],
 )
-def test_a_batch_whose_answer_is_lost_is_not_written_twice(world: World, fault: proxy.Fault) -> None:
-    numbers, before = world.accounts(3), world.writes()
-    with world.shop_line.fault(fault, WRITES, times=1):
+def test_a_batch_whose_answer_is_lost_is_not_written_twice(world: Accounts, fault: proxy.Fault) -> None:
+    numbers, before = world.new(3), world.writes()
+    with world.shop_line.fault(fault, Accounts.batches, times=1):
         assert world.sync().state == "success"
     assert world.writes() - before == 1 and world.books["created"] == len(numbers)
-    in_step(world)
+    world.in_step()
     notes = world.query("SELECT DISTINCT note FROM outbox WHERE key = ANY(%s)", numbers)
     assert notes == [{"note": "found carried out"}]
 
 
 @pytest.mark.usefixtures("impatient")
-def test_a_batch_that_arrives_after_its_repetition_changes_nothing(world: World) -> None:
-    numbers, before = world.accounts(2), world.writes()
-    with world.shop_line.fault(proxy.late(1.5), WRITES, times=1):
+def test_a_batch_that_arrives_after_its_repetition_changes_nothing(world: Accounts) -> None:
+    numbers, before = world.new(2), world.writes()
+    with world.shop_line.fault(proxy.late(4), Accounts.batches, times=1):
         assert world.sync().state == "success"
-        arrived = time.monotonic() + 2
+        arrived = time.monotonic() + 4
     assert world.writes() - before == 2 and world.books["created"] == len(numbers)
-    in_step(world)
+    world.in_step()
     time.sleep(max(0, arrived - time.monotonic()))
-    in_step(world)
+    world.in_step()
 
 
-def test_a_shop_that_is_killed_in_the_middle_of_hundreds_is_right_after_the_next_run(alone: World) -> None:
-    numbers = alone.accounts(300)
-    second_batch = f"{WRITES}.*{numbers[150]}"
+def test_a_shop_that_is_killed_in_the_middle_of_hundreds_is_right_after_the_next_run(alone: Accounts) -> None:
+    numbers = alone.new(300)
+    second_batch = f"{Accounts.batches}.*{numbers[150]}"
     try:
-        with alone.shop_line.fault(alone.kill_shop_at_work, second_batch, times=1), pytest.raises(Retry):
+        with alone.shop_line.fault(alone.kill_shop_at("customer_address"), second_batch, times=1), pytest.raises(Retry):
             alone.sync()
     finally:
         alone.shop.restart()
     assert set(numbers) & set(alone.in_shop()) == set(numbers[:100])  # nothing is left half done
     counts = alone.last_run()["counts"]
     assert (counts["created"], counts["pending"]) == (100, 200)
-    heals(alone)
+    alone.heals()
 
 
 # ---------------------------------------------------------------- the task and the store
@@ -214,22 +191,12 @@ KILLED = [
 ]
 
 
-def until_killed(world: World, step: str, function: str) -> str:
-    """A run whose task for this step was killed in place of this function; its name."""
-    name = world.new_run()
-    for before in STEPS[: STEPS.index(step)]:
-        assert world.step(before, name)
-    killed = world.task(step, name, function)
-    assert killed.returncode == -9, killed.stderr
-    return name
-
-
 @pytest.mark.parametrize(("step", "function"), KILLED)
 def test_a_killed_task_fails_its_run_and_the_next_one_loses_and_doubles_nothing(
-    world: World, step: str, function: str
+    world: Accounts, step: str, function: str
 ) -> None:
-    numbers, before, mark = world.accounts(2), world.writes(), world.watermark()
-    name = until_killed(world, step, function)
+    numbers, before, mark = world.new(2), world.writes(), world.watermark()
+    name = world.until_killed(step, function)
     sent = function.endswith("confirm")
     assert (set(numbers) <= set(world.in_shop())) is sent
     with pytest.raises(Stop):
@@ -238,24 +205,24 @@ def test_a_killed_task_fails_its_run_and_the_next_one_loses_and_doubles_nothing(
     assert (world.watermark() == mark) is (step != "load")
     assert world.sync().state == "success"
     assert world.writes() - before == 1
-    in_step(world)
+    world.in_step()
 
 
 @pytest.mark.parametrize(("step", "function"), KILLED)
-def test_a_killed_task_that_is_tried_again_finishes_its_run(world: World, step: str, function: str) -> None:
-    world.rename(*world.accounts(1), "Killed and tried again")
+def test_a_killed_task_that_is_tried_again_finishes_its_run(world: Accounts, step: str, function: str) -> None:
+    world.rename(*world.new(1), "Killed and tried again")
     before = world.writes()
-    name = until_killed(world, step, function)
+    name = world.until_killed(step, function)
     for again in STEPS[STEPS.index(step) :]:
         assert world.step(again, name)
     assert world.last_run()["state"] == "success" and world.books["created"] == 1
     assert world.writes() - before == 1
-    in_step(world)
+    world.in_step()
 
 
 @pytest.mark.parametrize("step", STEPS[:-1])
-def test_a_database_that_crashed_between_two_steps_costs_nothing(world: World, step: str) -> None:
-    world.accounts(2)
+def test_a_database_that_crashed_between_two_steps_costs_nothing(world: Accounts, step: str) -> None:
+    world.new(2)
     name, before = world.new_run(), world.writes()
     done, to_do = STEPS[: STEPS.index(step) + 1], STEPS[STEPS.index(step) + 1 :]
     for one in done:
@@ -266,29 +233,29 @@ def test_a_database_that_crashed_between_two_steps_costs_nothing(world: World, s
         assert world.step(one, name)
     assert world.last_run()["state"] == "success" and world.books["created"] == 2
     assert world.writes() - before == 1
-    in_step(world)
+    world.in_step()
 
 
-def test_a_database_that_crashed_after_the_shop_was_told_costs_nothing(world: World) -> None:
-    world.accounts(2)
+def test_a_database_that_crashed_after_the_shop_was_told_costs_nothing(world: Accounts) -> None:
+    world.new(2)
     name, before = world.new_run(), world.writes()
     for step in STEPS[:3]:
         assert world.step(step, name)
     crash = proxy.meanwhile(world.store.crash)
-    with world.shop_line.fault(crash, WRITES, times=1), pytest.raises(psycopg.OperationalError):
+    with world.shop_line.fault(crash, Accounts.batches, times=1), pytest.raises(psycopg.OperationalError):
         world.step("load", name)
     for step in STEPS[3:]:
         assert world.step(step, name)
     assert world.writes() - before == 1 and world.books["created"] == 2
-    in_step(world)
+    world.in_step()
 
 
 # ---------------------------------------------------------------- nothing to do, and bad records
 
 
-def test_a_run_with_nothing_to_do_writes_nothing_and_never_imports_great_expectations(world: World) -> None:
-    [number] = world.accounts()
-    heals(world)
+def test_a_run_with_nothing_to_do_writes_nothing_and_never_imports_great_expectations(world: Accounts) -> None:
+    [number] = world.new()
+    world.heals()
     world.rename(number, world.in_erp()[number][0])  # somebody pressed "save"
     before = world.writes(), world.ledger()
     name, said = world.new_run(), []
@@ -306,11 +273,11 @@ def test_a_run_with_nothing_to_do_writes_nothing_and_never_imports_great_expecta
 
 
 def test_bad_records_are_set_aside_with_a_remedy_while_the_others_go_on(
-    world: World, caplog: pytest.LogCaptureFixture
+    world: Accounts, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG, "crossdock")
     world.sync()
-    good, html, broken, twice = world.accounts(4)
+    good, html, broken, twice = world.new(4)
     with pytest.raises(ErpError, match="required"):  # Tryton itself sees to account numbers
         world.erp.admin("model.party.party.write", [world.party(good)], {"code": None})
     world.rename(html, "<b>Works</b>")
@@ -335,12 +302,12 @@ def test_bad_records_are_set_aside_with_a_remedy_while_the_others_go_on(
     world.rename(html, "Works")
     world.set_email(contacts[broken][0], f"ada@{broken.lower()}.example")
     world.set_email(contacts[twice][1], f"ben@{twice.lower()}.example")
-    heals(world)
+    world.heals()
     assert world.query("SELECT FROM quarantine WHERE resolved_at IS NULL") == []
 
 
-def test_a_batch_that_looks_wrong_stops_before_the_first_write(alone: World) -> None:
-    numbers = alone.accounts(60)
+def test_a_batch_that_looks_wrong_stops_before_the_first_write(alone: Accounts) -> None:
+    numbers = alone.new(60)
     alone.block(numbers)
     before = alone.in_shop(), alone.watermark(), alone.writes()
     with pytest.raises(QualityStop, match="more than half of the accounts that changed were blocked at once"):
@@ -348,4 +315,4 @@ def test_a_batch_that_looks_wrong_stops_before_the_first_write(alone: World) -> 
     assert (alone.in_shop(), alone.watermark(), alone.writes()) == before
     assert alone.last_run()["state"] == "failed" and alone.last_run()["quality"]["success"] is False
     alone.block(numbers, "remove")
-    heals(alone)
+    alone.heals()
