@@ -158,8 +158,6 @@ def main() -> int:
     loads = []
     cluster = Cluster(WORK / "postgres-items", free_port(), "bench").start()
     try:
-        cluster.sql("ALTER SYSTEM SET autovacuum = off")
-        cluster.sql("SELECT pg_reload_conf()")
         bench = Bench(cluster)
         if options.rounds:
             for size, lanes in _SHAPES:
