@@ -57,20 +57,23 @@ class Products(World):
 
     # ---- hands on the ERP
 
-    def new(self, count: int = 1, colors: tuple[str, ...] = ("black", "yellow"), **values: Any) -> list[str]:
+    def new(
+        self, count: int = 1, colors: tuple[str, ...] = ("black", "yellow"), pictures: bool = True, **values: Any
+    ) -> list[str]:
         """New products, each in these colors, with a picture and a category; their codes."""
-        numbers = self.numbers(count)
-        unit = self.erp.id_of("product.uom", "Unit")
-        ids = self.erp.admin.create("product.template", *({
-            "name": f"Bolt {number}", "code": number, "type": "goods", "salable": True,
-            "default_uom": unit, "sale_uom": unit, "web_shop_description": f"<p>Of {number}.</p>",
+        numbers, unit = self.numbers(count), self.erp.id_of("product.uom", "Unit")
+        alike = {
+            "type": "goods", "salable": True, "default_uom": unit, "sale_uom": unit,
             "account_category": self.erp.id_of("product.category", "Standard rated"),
             "attribute_set": self.erp.id_of("product.attribute.set", "Goods"),
             "categories": [["add", [self.category]]],
-            "products": [["create", [self.variant(number, color) for color in colors]]],
-            **values,
+        }  # fmt: skip
+        ids = self.erp.admin.create("product.template", *({
+            "name": f"Bolt {number}", "code": number, "web_shop_description": f"<p>Of {number}.</p>", **alike,
+            "products": [["create", [self.variant(number, color) for color in colors]]], **values,
         } for number in numbers), size=30)  # fmt: skip
-        self.erp.admin.create("product.image", *map(self.image, ids))
+        if pictures:
+            self.erp.admin.create("product.image", *map(self.image, ids))
         self.known = self.known or numbers[0]
         return numbers
 
