@@ -177,8 +177,11 @@ class World:
         return self.query("SELECT xmin::text, * FROM ledger WHERE pair = %s ORDER BY key", self.pair)
 
     def quarantined(self) -> dict[str, dict[str, Any]]:
-        """What is open, by key."""
-        rows = self.query("SELECT * FROM quarantine WHERE pair = %s AND resolved_at IS NULL", self.pair)
+        """Our records that are in quarantine, by key: the ERP holds others, too."""
+        rows = self.query(
+            "SELECT * FROM quarantine WHERE pair = %s AND resolved_at IS NULL AND starts_with(key, %s)",
+            self.pair, f"{self.pair.upper()}-",
+        )  # fmt: skip
         return {row["key"]: row for row in rows}
 
     def watermark(self) -> list[Any]:
