@@ -46,6 +46,7 @@ class Items(Shop):
         self._references = References(api)
         self._categories = Categories(api)
         self._images = Images(api)
+        self._unsure: set[str] = set()
         self._translations = Translations(api)
 
     @cached_property
@@ -90,7 +91,29 @@ class Items(Shop):
         return self._catalogue.keys()
 
     def put(self, batch: Sequence[Put], content: Content) -> Iterable[Outcome]:
-        """Changes first, then what is new."""
+        """Changes first, then what is new.
+
+        Once an answer was lost, a refusal of the same records proves nothing: the shop may still be at work
+        on the first try. It is then told as AnswerLost, and judged when the step is tried again.
+        """
+        keys = {put.key for put in batch}
+        try:
+            outcomes = self._write(batch, content)
+            refusal = next((one.refused for one in outcomes if one.refused and one.key in self._unsure), None)
+        except AnswerLost:
+            self._unsure.update(keys)
+            self._wait_until_still(batch)
+            raise
+        except Reject as error:
+            if not keys & self._unsure:
+                raise
+            refusal = error
+        if refusal:
+            raise AnswerLost(f"Medusa's answer to an earlier try was lost, and this one is refused: {refusal.reason}")
+        self._unsure.difference_update(keys)
+        return outcomes
+
+    def _write(self, batch: Sequence[Put], content: Content) -> list[Outcome]:
         there = self._catalogue.products([put.target_id for put in batch if put.target_id])
         ours = self._catalogue.ours([put.key for put in batch if put.op == "remove" and put.target_id not in there])
         outcomes: list[Outcome] = []
@@ -179,13 +202,13 @@ class Items(Shop):
         outcomes = []
         bodies = [item_changes.new_product(wanted[put.key], orphans) for put in puts]
         for some in parts(bodies):
-            for product in self._batch("create", some, [body["external_id"] for body in some])["created"]:
+            for product in self._batch("create", some)["created"]:
                 links = {variant["sku"]: variant["id"] for variant in product["variants"]}
                 outcomes.append(Outcome(product["external_id"], product["id"], links=links))
         ids = {one.key: str(one.target_id) for one in outcomes if wanted[one.key].texts}
         self._translations.put({id_: wanted[key].texts for key, id_ in ids.items()}, {})
         marks = [{"id": id_, "metadata": item_changes.mark(wanted[key])} for key, id_ in ids.items()]
-        self._send_changes(marks, ids.keys())
+        self._send_changes(marks)
         return outcomes
 
     # ------------------------------------------------------------ changes
@@ -203,12 +226,11 @@ class Items(Shop):
             plan = plans[put.key] = item_changes.changes(wanted[put.key], there, ours)
             with _refusing(put, refused):
                 bodies += filter(None, [self._prepare(plan, there)])
-        keys = [put.key for put, _ in pairs]
         spoken_of = [(there, wanted[put.key]) for put, there in pairs if put.key in plans]
         before = {there["id"]: item_changes.languages_of(there) for there, one in spoken_of if one.translates}
         texts = {there["id"]: one.texts for there, one in spoken_of if one.texts or before.get(there["id"])}
         self._translations.put(texts, before)
-        self._send_changes(bodies, keys)
+        self._send_changes(bodies)
         for put, there in pairs:
             if put.key in plans and put.key not in refused:
                 with _refusing(put, refused):
@@ -217,7 +239,7 @@ class Items(Shop):
         marks = [
             {"id": done[key], "metadata": plan.metadata} for key, plan in plans.items() if plan.later and key in done
         ]
-        self._send_changes(marks, keys)
+        self._send_changes(marks)
         return list(refused.values()) + [
             Outcome(key, id_, links=plans[key].links if key in plans else NO_LINKS) for key, id_ in done.items()
         ]
@@ -270,34 +292,31 @@ class Items(Shop):
     def _inventory_item(self, sku: str) -> str:
         return str(self._api.post("/admin/inventory-items", {"sku": sku})["inventory_item"]["id"])
 
-    def _send_changes(self, bodies: Sequence[Json], keys: Collection[str]) -> None:
+    def _send_changes(self, bodies: Sequence[Json]) -> None:
         for some in parts(bodies):
-            self._batch("update", some, keys)
+            self._batch("update", some)
 
     # ------------------------------------------------------------ calls
 
-    def _batch(self, verb: str, bodies: Sequence[Json], keys: Collection[str]) -> dict[str, Any]:
-        try:
-            return self._api.post(f"/admin/products/batch?fields={_ANSWER}", {verb: bodies})
-        except AnswerLost:
-            self._wait_until_still(keys)
-            raise
+    def _batch(self, verb: str, bodies: Sequence[Json]) -> dict[str, Any]:
+        return self._api.post(f"/admin/products/batch?fields={_ANSWER}", {verb: bodies})
 
-    def _wait_until_still(self, keys: Collection[str]) -> None:
+    def _wait_until_still(self, batch: Sequence[Put]) -> None:
         """A server whose answer was lost may still be at work: what is there must stand still before it is judged."""
+        told = {put.key: put.fingerprint for put in batch}
         began = since = time.monotonic()
         seen: dict[str, Json] | None = None
         while True:
             now = time.monotonic()
             try:
-                found = self._catalogue.ours(keys)
+                found = self._catalogue.ours(told)
             except Retry:
                 if now - began > _AWAY:
                     return
             else:
                 if found != seen:
                     seen, since = found, now
-                if now - since > _STILL or (len(found) == len(keys) and all(map(self._is_whole, found.values()))):
+                if now - since > _STILL or told == {key: self._found(one).fingerprint for key, one in found.items()}:
                     return
             if now - began > _LONGEST:
                 return
