@@ -649,6 +649,25 @@ def test_an_answer_that_is_lost_is_waited_for(target, monkeypatch):
     senders[0].join()
 
 
+def test_a_refusal_after_a_lost_answer_proves_nothing(target, shop, monkeypatch):
+    """The first try may still be at work; who comes later, and knows of no lost answer, believes it."""
+    item, answers = an_item(), [AnswerLost("cut"), Reject("invalid", "It exists.", "Wait.")]
+    post = target._api.post
+
+    def failing(path: str, body: Any, **more: Any) -> dict[str, Any]:
+        if "create" not in body:
+            return post(path, body, **more)
+        raise answers[0] if len(answers) == 1 else answers.pop(0)
+
+    monkeypatch.setattr(target._api, "post", failing)
+    monkeypatch.setattr("crossdock.connectors.medusa.items._STILL", 0.1)
+    for _ in range(2):
+        with pytest.raises(AnswerLost):
+            target.put([to_put(target, item)], no_content)
+    with pytest.raises(Reject):
+        Items(target._api).put([to_put(target, item)], no_content)
+
+
 # ------------------------------------------------------------------ size and order
 
 

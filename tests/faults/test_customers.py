@@ -7,7 +7,6 @@ import logging
 import time
 from datetime import UTC, datetime, timedelta
 
-import psycopg
 import pytest
 from tests.faults import proxy
 from tests.faults.accounts import Accounts
@@ -216,36 +215,6 @@ def test_a_killed_task_that_is_tried_again_finishes_its_run(world: Accounts, ste
         assert world.step(again, name)
     assert world.last_run()["state"] == "success" and world.books["created"] == 1
     assert world.writes() - before == 1
-    world.in_step()
-
-
-@pytest.mark.parametrize("step", STEPS[:-1])
-def test_a_database_that_crashed_between_two_steps_costs_nothing(world: Accounts, step: str) -> None:
-    world.new(2)
-    name, before = world.new_run(), world.writes()
-    done, to_do = STEPS[: STEPS.index(step) + 1], STEPS[STEPS.index(step) + 1 :]
-    for one in done:
-        assert world.step(one, name)
-    world.store.crash()
-    assert world.query(f"SELECT count(*) FROM wide_{world.last_run()['id']}") == [{"count": 0}]
-    for one in to_do:
-        assert world.step(one, name)
-    assert world.last_run()["state"] == "success" and world.books["created"] == 2
-    assert world.writes() - before == 1
-    world.in_step()
-
-
-def test_a_database_that_crashed_after_the_shop_was_told_costs_nothing(world: Accounts) -> None:
-    world.new(2)
-    name, before = world.new_run(), world.writes()
-    for step in STEPS[:3]:
-        assert world.step(step, name)
-    crash = proxy.meanwhile(world.store.crash)
-    with world.shop_line.fault(crash, Accounts.batches, times=1), pytest.raises(psycopg.OperationalError):
-        world.step("load", name)
-    for step in STEPS[3:]:
-        assert world.step(step, name)
-    assert world.writes() - before == 1 and world.books["created"] == 2
     world.in_step()
 
 

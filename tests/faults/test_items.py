@@ -13,7 +13,6 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import psycopg
 import pytest
 from tests.faults import proxy
 from tests.faults.products import Products
@@ -376,7 +375,6 @@ KILLED = [
 def test_a_killed_task_fails_its_run_and_the_next_one_loses_and_doubles_nothing(
     world: Products, step: str, function: str, call: str
 ) -> None:
-    mark = world.watermark()
     world.widen(world.new_known()) if call == VARIANTS else world.new(2)
     before, mark = world.shop_line.seen(call), world.watermark()
     name = world.until_killed(step, function)
@@ -406,36 +404,6 @@ def test_a_killed_task_that_is_tried_again_finishes_its_run(
     for again in STEPS[STEPS.index(step) :]:
         assert world.step(again, name)
     assert world.last_run()["state"] == "success" and world.shop_line.seen(call) - before == 1
-    world.in_step()
-
-
-@pytest.mark.parametrize("step", ["extract", "transform", "load"])
-def test_a_database_that_crashed_between_two_steps_costs_nothing(world: Products, step: str) -> None:
-    world.new(2)
-    name, before = world.new_run(), world.writes()
-    done, to_do = STEPS[: STEPS.index(step) + 1], STEPS[STEPS.index(step) + 1 :]
-    for one in done:
-        assert world.step(one, name)
-    world.store.crash()
-    assert world.query(f"SELECT count(*) FROM wide_{world.last_run()['id']}") == [{"count": 0}]
-    for one in to_do:
-        assert world.step(one, name)
-    assert world.last_run()["state"] == "success" and world.books["created"] == 2
-    assert world.writes() - before == 1
-    world.in_step()
-
-
-def test_a_database_that_crashed_after_the_shop_was_told_costs_nothing(world: Products) -> None:
-    world.new(2)
-    name, before = world.new_run(), world.writes()
-    for step in STEPS[:3]:
-        assert world.step(step, name)
-    crash = proxy.meanwhile(world.store.crash)
-    with world.shop_line.fault(crash, CREATE, times=1), pytest.raises(psycopg.OperationalError):
-        world.step("load", name)
-    for step in STEPS[3:]:
-        assert world.step(step, name)
-    assert world.writes() - before == 1 and world.books["created"] == 2
     world.in_step()
 
 
