@@ -76,6 +76,19 @@ def test_a_flow_runs_in_five_steps_and_settles_whatever_happened(bag, flow):
     ]
 
 
+@pytest.mark.parametrize("way", ["to_erp", "to_shop"])
+def test_each_way_of_the_orders_runs_in_five_steps_and_settles_whatever_happened(bag, way):
+    dag = bag.dags["orders"]
+    chain = [task.task_id for task in dag.topological_sort() if task.task_id.startswith(way)]
+    assert chain == [f"{way}.{step}" for step in ("extract", "validate", "transform", "load", "settle")]
+    assert dag.get_task(f"{way}.settle").trigger_rule == "all_done"
+    assert not {other.task_id for task in chain for other in dag.get_task(task).downstream_list} - set(chain)
+
+
+def test_orders_come_after_customers(bag):
+    assert "crossdock_customers" in str(bag.dags["orders"].timetable.asset_condition)
+
+
 def test_further_pairs_get_dags_of_their_own(tmp_path):
     config = tmp_path / "crossdock.toml"
     config.write_text("[pairs.outlet]\n")
@@ -87,7 +100,9 @@ def test_further_pairs_get_dags_of_their_own(tmp_path):
         check=True,
         env={**__import__("os").environ, "CROSSDOCK_CONFIG": str(config)},
     )
-    assert done.stdout.strip().splitlines()[-1] == "['customers', 'customers__outlet', 'items', 'items__outlet']"
+    assert done.stdout.strip().splitlines()[-1] == str(
+        sorted(name + suffix for name in ("customers", "items", "orders") for suffix in ("", "__outlet"))
+    )
 
 
 def test_parsing_loads_nothing_heavy():

@@ -75,6 +75,7 @@ def open_run(flow: Flow, pair: Pair) -> Iterator[Run]:
             store=PostgresStore(connection),
             gate=_Later(lambda: ExpectationsGate(PostgresHook(STORE).get_uri())),
             request=request(context["params"]),
+            go_live=pair.go_live,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -73,6 +74,16 @@ class Record(Value):
     def gone(self) -> bool:
         """True when the source has withdrawn this record, which it still knows."""
         return False
+
+    @property
+    def born(self) -> datetime | None:
+        """When it was made, UTC, for flows that do not touch what is older than the go-live (``Flow.go_live``)."""
+        return None
+
+    @property
+    def early(self) -> str:
+        """Why it is not to be written for the first time yet, in words; "" when it is."""
+        return ""
 
     def columns(self) -> tuple[Any, ...]:
         """Values of ``COLUMNS``, in that order."""

@@ -16,6 +16,8 @@ import great_expectations.expectations as gxe
 SHARES_FROM = 50
 HEAVIEST = 30_000_000
 """Grams."""
+DEVIATION = 0.05
+"""Between what was charged and what the lines add up to, in any currency: rounding."""
 
 
 def rows(code: str, reason: str, remedy: str) -> dict[str, str]:
@@ -30,12 +32,7 @@ def says(text: str) -> dict[str, str]:
 
 def _numbered_and_named(unit: str) -> list[Any]:
     return [
-        gxe.ExpectColumnValuesToNotBeNull(
-            column="number", severity="critical", meta=says(f"there are {unit}s without a number")
-        ),
-        gxe.ExpectColumnValuesToBeUnique(
-            column="number", severity="critical", meta=says(f"{unit} numbers are not unique")
-        ),
+        *_numbered(unit),
         gxe.ExpectColumnValueLengthsToBeBetween(
             column="name",
             min_value=2,
@@ -133,4 +130,83 @@ def items(count: int) -> list[Any]:
     return expectations
 
 
-SUITES: dict[str, Callable[[int], list[Any]]] = {"customers": customers, "items": items}
+def _numbered(unit: str) -> list[Any]:
+    return [
+        gxe.ExpectColumnValuesToNotBeNull(
+            column="number", severity="critical", meta=says(f"there are {unit}s without a number")
+        ),
+        gxe.ExpectColumnValuesToBeUnique(
+            column="number", severity="critical", meta=says(f"{unit} numbers are not unique")
+        ),
+    ]
+
+
+def orders(count: int) -> list[Any]:
+    """Web orders: numbered, their lines worth what was charged, and most of them not cancelled."""
+    expectations = [
+        *_numbered("order"),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="deviation",
+            max_value=DEVIATION,
+            severity="warning",
+            meta=rows(
+                "total_mismatch",
+                f"What was charged differs from what the lines add up to by more than {DEVIATION}.",
+                "Compare the order's lines, discounts and taxes with its payments in the shop; replay it when it is "
+                "right.",
+            ),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="charged",
+            min_value=0,
+            severity="warning",
+            meta=rows(
+                "negative_total",
+                "The order's total is below zero.",
+                "Look at its discounts in the shop: nobody can be charged less than nothing.",
+            ),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="lines", max_value=500, severity="warning", meta=says("there are orders with more than 500 lines")
+        ),
+    ]
+    if count >= SHARES_FROM:
+        expectations.append(
+            gxe.ExpectColumnValuesToBeInSet(
+                column="cancelled",
+                value_set=[False],
+                mostly=0.5,
+                severity="critical",
+                meta=says("more than half of the orders that changed were cancelled at once"),
+            )
+        )
+    return expectations
+
+
+def order_status(count: int) -> list[Any]:
+    """Orders as the ERP sees them: numbered, of a believable size, and few of them with a problem."""
+    expectations = [
+        *_numbered("order"),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="shipments", max_value=100, severity="warning", meta=says("there are orders of over 100 shipments")
+        ),
+    ]
+    if count >= SHARES_FROM:
+        expectations.append(
+            gxe.ExpectColumnValuesToBeInSet(
+                column="state",
+                value_set=["held", "open", "partly sent", "sent", "problem"],
+                mostly=0.5,
+                severity="critical",
+                meta=says("more than half of the orders that changed were cancelled in the ERP at once"),
+            )
+        )
+    return expectations
+
+
+SUITES: dict[str, Callable[[int], list[Any]]] = {
+    "customers": customers,
+    "items": items,
+    "orders": orders,
+    "order_status": order_status,
+}

@@ -284,11 +284,12 @@ class Outbox(StageTables):
             else:
                 books.skipped[reason] = count
         for name in run.flow.totals:
-            run.totals[name] = self._one(
+            total = self._one(
                 run,
-                "SELECT coalesce(sum({column}), 0)::int8 FROM {wide} WHERE action IN ('create', 'update')",
+                "SELECT coalesce(sum({column}), 0) FROM {wide} WHERE action IN ('create', 'update')",
                 {"column": sql.Identifier(name)},
             )
+            run.totals[name] = int(total) if total == int(total) else str(total)
 
     def planned_keys(self, run: Run) -> set[str]:
         plan = run.request.plan

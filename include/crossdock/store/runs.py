@@ -185,8 +185,12 @@ class Runs(Statements):
             )
         )
 
-    def watermark(self, run: Run) -> datetime | None:
-        value: datetime | None = self._one(run, "SELECT until FROM watermark WHERE (pair, flow) = (%(pair)s, %(flow)s)")
+    def watermark(self, run: Run, flow: str = "") -> datetime | None:
+        value: datetime | None = self._one(
+            run,
+            "SELECT until FROM watermark WHERE (pair, flow) = (%(pair)s, %(of)s)",
+            of=flow or run.flow.name,
+        )
         return value
 
     def advance_watermark(self, run: Run) -> None:

@@ -40,6 +40,7 @@ _COLUMNS = {
     "parts": "text[]",
     "names": "text[]",
     "payload": "text",
+    "early": "text",
 }
 
 
@@ -90,6 +91,7 @@ class StageTables(Runs, Quarantine):
                 parts      text[] NOT NULL,
                 names      text[] NOT NULL DEFAULT '{{}}',
                 payload    text,
+                early      text,
                 target_id  text,
                 action     text,
                 reason     text
@@ -363,7 +365,7 @@ class StageTables(Runs, Quarantine):
             copy.set_types(list(types.values()))
             for record in records:
                 lists = [[plain(text) for text in texts] for texts in (record.needs, record.parts, record.names)]
-                copy.write_row((*record[:5], *lists, record.payload, *record.columns))
+                copy.write_row((*record[:5], *lists, record.payload, record.early, *record.columns))
 
     def close_stage(self, run: Run, vanished: Collection[str]) -> None:
         with self._db.transaction():
@@ -416,6 +418,19 @@ class StageTables(Runs, Quarantine):
                 """,
                 keys=list(vanished),
                 none=NONE,
+            )
+            self._run(
+                run,
+                """
+                UPDATE {wide} w
+                SET action = 'skip', reason = w.early
+                WHERE w.action IS NULL
+                  AND w.early <> ''
+                  AND NOT EXISTS (
+                      SELECT FROM ledger l
+                      WHERE (l.pair, l.flow, l.key) = (%(pair)s, %(flow)s, w.key) AND l.target_id IS NOT NULL
+                  )
+                """,
             )
             self._set_accepted_aside(run)
             self._run(run, "ANALYZE {wide} (key, action)")

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from crossdock.domain.customer import Account
 from crossdock.domain.item import Item
+from crossdock.domain.order import Order
+from crossdock.domain.order_status import OrderStatus
 from crossdock.sync.flow import Flow
 
 CUSTOMERS = Flow(
@@ -30,4 +32,28 @@ ITEMS = Flow(
     links="variant",
 )
 
-FLOWS = {flow.name: flow for flow in (CUSTOMERS, ITEMS)}
+ORDERS = Flow(
+    name="orders",
+    unit="order",
+    record=Order,
+    source="storefront",
+    target="erp",
+    losses=("cancelled",),
+    totals=("lines", "charged"),
+    go_live=True,
+    after="customers",
+    plan_first=False,
+)
+
+ORDER_STATUS = Flow(
+    name="order_status",
+    unit="order",
+    record=OrderStatus,
+    source="erp",
+    target="storefront",
+    totals=("sent", "pieces"),
+    go_live=True,
+    plan_first=False,
+)
+
+FLOWS = {flow.name: flow for flow in (CUSTOMERS, ITEMS, ORDERS, ORDER_STATUS)}

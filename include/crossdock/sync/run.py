@@ -45,7 +45,10 @@ class Changed(NamedTuple):
 
 
 class Staged(NamedTuple):
-    """A canonical record on the wide stage. ``columns`` are the values of its typed columns."""
+    """A canonical record on the wide stage. ``columns`` are the values of its typed columns.
+
+    ``early``: why it is not written unless the target has it already; "" for most.
+    """
 
     key: str
     source_id: str
@@ -56,6 +59,7 @@ class Staged(NamedTuple):
     parts: list[str]
     names: list[str]
     payload: str
+    early: str
     columns: tuple[Any, ...]
 
 
@@ -167,7 +171,9 @@ class Store(Protocol):
         """How many runs before this one, without a break, failed with this message."""
 
     # ---- extract
-    def watermark(self, run: Run) -> datetime | None: ...
+    def watermark(self, run: Run, flow: str = "") -> datetime | None:
+        """Of the run's own flow, or of another one of its pair."""
+
     def advance_watermark(self, run: Run) -> None: ...
     def unconfirmed(self, run: Run) -> Sequence[Put]:
         """Outbox rows of earlier runs of which nobody knows whether they were carried out."""
@@ -289,6 +295,7 @@ class Run:
     gate: Gate
     request: Request = field(default_factory=Request)
     scope: str = "*"
+    go_live: datetime | None = None
 
     id: int = 0
     mode: Mode = "apply"

@@ -14,6 +14,7 @@ import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import IO, Any, Literal
 from uuid import UUID
@@ -21,7 +22,7 @@ from uuid import UUID
 from pydantic import ValidationError
 
 from crossdock.domain.record import Record, faults
-from crossdock.errors import AnswerLost, QualityStop, Reject, Stop
+from crossdock.errors import AnswerLost, Misconfigured, QualityStop, Reject, Retry, Stop
 from crossdock.ports import Claims, Content, Found, Outcome, Put, Target, Window
 from crossdock.sync.run import (
     ACCEPTED_STOP,
@@ -38,6 +39,8 @@ from crossdock.sync.run import (
 
 log = logging.getLogger(__name__)
 
+STUCK = timedelta(minutes=10)
+"""A flow that comes first and has not settled for so long holds nobody up any more."""
 READ_BACK = 500
 """Keys asked of a system in one look-up."""
 _LONGEST = 100_000
@@ -56,6 +59,11 @@ def extract(run: Run) -> bool:
     """
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    if run.flow.go_live and run.go_live is None:
+        raise Misconfigured(
+            f"{run}: this pair has no go_live. Set it in crossdock.toml ([pairs.{run.pair}] go_live = "
+            "2026-01-01T00:00:00Z): what was made before it is never written."
+        )
     if not run.store.open(run):
         log.info("%s: %s", run, run.message)
         return False
@@ -102,7 +110,7 @@ def _stage(run: Run) -> None:
         run.since = run.until = None
     else:
         run.since = None if request.full or since is None else since - run.flow.overlap
-        run.until = now
+        run.until = _end(run, now)
     with tempfile.TemporaryFile() as spool:
         if run.until:
             _spool(spool, store.stage_rows(run, source.changed(Window(run.since, run.until)), "w", _version(run)))
@@ -115,6 +123,20 @@ def _stage(run: Run) -> None:
         _parse(run, spool)
     store.close_stage(run, vanished)
     log.info("%s: read %d rows, %d to look at", run, run.books.read, store.open_rows(run))
+
+
+def _end(run: Run, now: datetime) -> datetime:
+    """The end of the window: not later than what the flow that comes first has seen, unless that one is stuck."""
+    first = run.flow.after
+    if not first:
+        return now
+    seen = run.store.watermark(run, first)
+    if seen is None:
+        raise Retry(f"{run}: {first} has not settled yet, and comes first. Run the DAG {first}, then this one.")
+    if now - seen > STUCK:
+        log.warning("%s: %s has not settled since %s; what it would have brought will be waited for", run, first, seen)
+        return now
+    return min(now, seen)
 
 
 def _spool(spool: IO[bytes], pages: Iterator[bytes]) -> None:
@@ -135,7 +157,7 @@ def _parse(run: Run, spool: IO[bytes]) -> None:
             if override and override.raw_hash != row.raw_hash:
                 override = None
             try:
-                records.append(_staged(row, _record(run, raw, override), salt))
+                records.append(_staged(row, _record(run, raw, override), salt, run.go_live))
             except (Reject, ValidationError) as error:
                 refusals.append(_refusal(row, override or _as_read(row, raw), error))
         run.store.stage_records(run, records)
@@ -154,7 +176,7 @@ def _record(run: Run, raw: bytes, override: Override | None) -> Record:
     return run.flow.record.model_validate_json(override.payload).model_copy(update={"parts": parts})
 
 
-def _staged(row: Changed, record: Record, salt: bytes) -> Staged:
+def _staged(row: Changed, record: Record, salt: bytes, go_live: datetime | None) -> Staged:
     if record.key != row.key:
         raise Reject(
             "key_mismatch",
@@ -172,8 +194,13 @@ def _staged(row: Changed, record: Record, salt: bytes) -> Staged:
         parts=sorted(record.parts),
         names=list(record.names),
         payload=payload,
+        early=_early(record, go_live),
         columns=record.columns(),
     )
+
+
+def _early(record: Record, go_live: datetime | None) -> str:
+    return "before go-live" if go_live and record.born and record.born < go_live else record.early
 
 
 def _as_read(row: Changed, raw: bytes) -> Override:
@@ -295,7 +322,7 @@ def transform(run: Run) -> bool:
 
 def _adopt_existing(run: Run) -> None:
     """Whoever made it: nothing is created twice. What belongs to something else there is quarantined."""
-    first = run.store.first_run(run)
+    first = run.flow.plan_first and run.store.first_run(run)
     there = sum(map(len, run.target.keys())) if first else 0
     if first and not there:
         return

@@ -1,0 +1,4 @@
+-- Orders, and what has become of them.
+
+CREATE TABLE ledger_orders PARTITION OF ledger FOR VALUES IN ('orders') WITH (fillfactor = 85);
+CREATE TABLE ledger_order_status PARTITION OF ledger FOR VALUES IN ('order_status') WITH (fillfactor = 85);
