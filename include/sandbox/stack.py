@@ -105,7 +105,7 @@ class Stack:
         }
 
     def connect(self) -> None:
-        """Give a running Airflow its connections and pools, and approve writing to the shop, once.
+        """Give a running Airflow its connections and pools, and approve writing to both systems, once.
 
         What is there stays as it is: a person may have changed it.
         """
@@ -117,7 +117,8 @@ class Stack:
             client.ensure("/pools", pool)
         if not self.cluster.sql("SELECT 1 FROM crossdock.target", _STORE):
             log = self.folder / "log" / "store.log"
-            run([VENV / "bin" / "crossdock", "target", "approve", "storefront"], log, env=self.airflow.env())
+            for side in ("erp", "storefront"):
+                run([VENV / "bin" / "crossdock", "target", "approve", side], log, env=self.airflow.env())
 
     def connections(self) -> list[dict[str, Any]]:
         """The connections, as Airflow's REST API takes them."""

@@ -14,13 +14,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from crossdock.errors import CrossdockError, Misconfigured, Refused
+from crossdock.errors import CrossdockError, Misconfigured, Refused, Reject
+from crossdock.sync.flow import Side
 from crossdock.sync.flows import FLOWS
 
 if TYPE_CHECKING:
     from crossdock.airflow.pairs import Pair
 
-SIDES = ("erp", "storefront")
+SIDES: tuple[Side, ...] = ("erp", "storefront")
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -177,13 +178,14 @@ def _doctor(options: argparse.Namespace) -> int:
         )
         approved = dict(rows.fetchall())
     print("ok   crossdock_db: the store answers")
-    here = fingerprint("storefront", pair)
-    good = approved.get("storefront") == here
-    wrong += not good
-    print(
-        f"{'ok  ' if good else 'FAIL'} writing to the storefront: "
-        + ("approved" if good else f"not approved for {here}: crossdock --pair {pair.name} target approve storefront")
-    )
+    for side in SIDES:
+        here = fingerprint(side, pair)
+        good = approved.get(side) == here
+        wrong += not good
+        print(
+            f"{'ok  ' if good else 'FAIL'} writing to the {side}: "
+            + ("approved" if good else f"not approved for {here}: crossdock --pair {pair.name} target approve {side}")
+        )
     print(f"{'ok  ' if pair.go_live else 'note'} go_live: {pair.go_live or 'not set: orders will not be written'}")
     return 1 if wrong else 0
 
@@ -194,10 +196,7 @@ def _explain(options: argparse.Namespace) -> int:
     with _store() as connection:
         found = journey(connection, options.pair, options.flow, options.key)
     if not any(found.values()):
-        print(
-            f"{options.flow} {options.key}: nothing is known. "
-            f"Trigger {options.flow} with keys = [{options.key!r}] to read it now."
-        )
+        print(f"{options.flow} {options.key}: nothing is known here. {_as_the_source_says(options)}")
         return 1
     for place, rows in found.items():
         for row in rows:
@@ -206,6 +205,28 @@ def _explain(options: argparse.Namespace) -> int:
                 + ", ".join(f"{name} {value}" for name, value in row.items() if value not in (None, "", False))
             )
     return 0
+
+
+def _as_the_source_says(options: argparse.Namespace) -> str:
+    """Asked now: why a record is not on its way."""
+    from crossdock.airflow.runtime import system
+    from crossdock.connectors import port
+    from crossdock.sync.steps import whether_early
+
+    flow, pair = FLOWS[options.flow], _pair(options)
+    source = port(system(flow.source, pair), flow.name)
+    rows = [row for page in source.read([options.key]) for row in page]
+    if not rows:
+        return f"{source.name} has no such record; orders are asked for by their id."
+    try:
+        record = source.parse(rows[0].raw)
+    except (Reject, ValueError) as error:
+        return f"{source.name} has it, but it cannot be read, and the next run will quarantine it: {error}"
+    if early := whether_early(record, pair.go_live):
+        return f"{source.name} has it; it is not written: {early}."
+    if record.gone:
+        return f"{source.name} has withdrawn it (cancelled, archived) before it was ever written."
+    return f"{source.name} has it: the next run reads it. At once: trigger the DAG with keys = [{options.key!r}]."
 
 
 def _quarantine(options: argparse.Namespace) -> int:

@@ -213,10 +213,10 @@ class Outbox(StageTables):
         self._run(
             run,
             """
-            INSERT INTO parked (pair, flow, key, needs, run_id)
-            SELECT %(pair)s, %(flow)s, key, needs, %(id)s FROM {wide} WHERE action = 'wait'
+            INSERT INTO parked (pair, flow, key, source_id, needs, run_id)
+            SELECT %(pair)s, %(flow)s, key, source_id, needs, %(id)s FROM {wide} WHERE action = 'wait'
             ON CONFLICT (pair, flow, key) DO UPDATE
-            SET needs = excluded.needs, run_id = excluded.run_id
+            SET needs = excluded.needs, source_id = excluded.source_id, run_id = excluded.run_id
             """,
         )
         self._run(

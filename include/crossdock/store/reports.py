@@ -194,17 +194,32 @@ _JOURNEY: dict[str, LiteralString] = {
 }
 
 
+_BY_NAME: LiteralString = """
+    SELECT owner FROM crossdock.link WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)
+    UNION ALL
+    SELECT key FROM crossdock.ledger WHERE (pair, flow, source_id) = (%(pair)s, %(flow)s, %(key)s)
+    UNION ALL
+    SELECT key FROM crossdock.quarantine WHERE (pair, flow, source_id) = (%(pair)s, %(flow)s, %(key)s)
+    UNION ALL
+    SELECT key FROM crossdock.parked WHERE (pair, flow, source_id) = (%(pair)s, %(flow)s, %(key)s)
+    LIMIT 1
+    """
+
+
 def journey(connection: Connection[Any], pair: str, flow: str, key: str) -> dict[str, list[dict[str, Any]]]:
     """All that is known of one record: where it is now, why, and what was written when.
 
-    ``key`` may also be one of its names (``Record.names``): a product is found by a SKU.
+    ``key`` may also be one of its names (``Record.names``): a product is found by a SKU; or what the source calls
+    it: an order by its number.
     """
     values = {"pair": pair, "flow": flow, "key": key, "accepted": ACCEPTED_STOP}
     found = {place: _rows(connection, text, **values) for place, text in _JOURNEY.items()}
     if any(found.values()):
         return found
-    by_name = "SELECT owner FROM crossdock.link WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)"
-    return next((journey(connection, pair, flow, row["owner"]) for row in _rows(connection, by_name, **values)), found)
+    for row in _rows(connection, _BY_NAME, **values):
+        if row["owner"] != key:
+            return journey(connection, pair, flow, row["owner"])
+    return found
 
 
 def plan(connection: Connection[Any], run: int) -> list[dict[str, Any]]:

@@ -194,12 +194,13 @@ def _staged(row: Changed, record: Record, salt: bytes, go_live: datetime | None)
         parts=sorted(record.parts),
         names=list(record.names),
         payload=payload,
-        early=_early(record, go_live),
+        early=whether_early(record, go_live),
         columns=record.columns(),
     )
 
 
-def _early(record: Record, go_live: datetime | None) -> str:
+def whether_early(record: Record, go_live: datetime | None) -> str:
+    """Why this record is not written unless the target has it already; "" for most."""
     return "before go-live" if go_live and record.born and record.born < go_live else record.early
 
 
