@@ -41,7 +41,7 @@ def test_a_target_nobody_approved_cannot_be_switched_on(said):
 
 def test_it_says_what_it_does_not_know(said):
     code, told = said("explain", "customers", "C0404")
-    assert code == 1 and "nothing is known" in told
+    assert code == 1 and "nothing is known here. The erp cannot be asked" in told
 
 
 def test_it_explains_why_a_record_is_not_in_the_shop(said, dsn):

@@ -196,7 +196,11 @@ def _explain(options: argparse.Namespace) -> int:
     with _store() as connection:
         found = journey(connection, options.pair, options.flow, options.key)
     if not any(found.values()):
-        print(f"{options.flow} {options.key}: nothing is known here. {_as_the_source_says(options)}")
+        try:
+            said = _as_the_source_says(options)
+        except CrossdockError as error:
+            said = f"The {FLOWS[options.flow].source} cannot be asked: {error}"
+        print(f"{options.flow} {options.key}: nothing is known here. {said}")
         return 1
     for place, rows in found.items():
         for row in rows:
