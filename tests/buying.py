@@ -233,7 +233,7 @@ class Buying:
         raise AssertionError("not reached")
 
     def by_hand(self, email: str, lines: Lines, extras: Mapping[str, float] | None = None, **fields: Any) -> Json:
-        """An order that staff types in, unpaid. ``extras``: charges that are no product (gift wrap), by their titles."""
+        """An order that staff types in, unpaid. ``extras``: charges that are no product (gift wrap), by title."""
         items = [{"variant_id": self.variant(sku)["id"], "quantity": quantity} for sku, quantity in lines.items()]
         items += [{"title": title, "unit_price": price, "quantity": 1} for title, price in (extras or {}).items()]
         draft = self.draft(email, items, **fields)
