@@ -68,6 +68,12 @@ MEDUSA: dict[str, Any] = {
             "What of an item is kept in the shop and never written, separated by commas: attributes, barcodes, "
             "categories, description, images, measures, tax_class, translations.",
         ),
+        "hint_secret": {
+            "label": "Secret of hints",
+            "description": "The shop signs its hints with it (CROSSDOCK_HINT_SECRET), 16 characters or more. "
+            "Empty: no hints are taken.",
+            "schema": {"type": ["string", "null"], "format": "password"},
+        },
         "timeout": _TIMEOUT,
         "requests_per_second": _PACE,
     },

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 import requests
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from crossdock.connectors.hook import HttpSettings, SystemHook, lost
 from crossdock.connectors.medusa.api import File
@@ -30,6 +30,7 @@ class Settings(HttpSettings):
     sales_channel: str | None = None
     shipping_profile: str | None = None
     shop_fields: tuple[str, ...] | None = None
+    hint_secret: str | None = Field(default=None, min_length=16)
 
     @field_validator("shop_fields", mode="before")
     @classmethod
