@@ -48,6 +48,8 @@ class StageTables(Runs, Quarantine):
     """``narrow_N``, ``fresh_N`` and ``wide_N``, unlogged, and the comparison with the ledger."""
 
     _spooled = 0
+    _last: bytes | None = None
+    """The last key that came in by the window, as long as each has been above the one before: then none came twice."""
 
     def open(self, run: Run) -> bool:
         with self._db.transaction():
@@ -55,7 +57,7 @@ class StageTables(Runs, Quarantine):
                 return False
             self._drop_stages(run)
             self._create_stages(run)
-        self._spooled = 0
+        self._spooled, self._last = 0, b""
         return True
 
     def finish(self, run: Run, state: State, message: str) -> bool:
@@ -134,7 +136,9 @@ class StageTables(Runs, Quarantine):
                 copy.write(_COPY_HEAD)
                 began = monotonic()
                 for page in chain([first], pages):
-                    block, self._spooled = _pack(page, base, taken, self._spooled)
+                    block, self._spooled, last = _pack(page, base, taken, self._spooled, self._last)
+                    if not taken:
+                        self._last = last
                     copy.write(block)
                     yield b"".join([row.raw for row in page])
                     if monotonic() - began > _RENEW:
@@ -287,6 +291,9 @@ class StageTables(Runs, Quarantine):
                     """,
                     force=run.request.force,
                 )
+            suspects: LiteralString = "SELECT key FROM {narrow} WHERE taken"
+            if self._last is None:
+                suspects = "SELECT key FROM {narrow} GROUP BY key HAVING count(*) > 1"  # hashed, the rest sorted
             self._run(
                 run,
                 """
@@ -297,9 +304,11 @@ class StageTables(Runs, Quarantine):
                        count(DISTINCT source_id) AS owners,
                        max(off) AS last
                 FROM {narrow}
-                WHERE key IN (SELECT key FROM {narrow} GROUP BY key HAVING count(*) > 1)  -- hashed, the rest sorted
+                WHERE key IN ({suspects})
                 GROUP BY key
+                HAVING count(*) > 1
                 """,
+                {"suspects": self._statement(run, suspects)},
             )
             books = run.books
             books.read, taken = self._pair(
@@ -318,9 +327,9 @@ class StageTables(Runs, Quarantine):
             self._run(
                 run, "DELETE FROM {fresh} f USING repeated r WHERE f.key = r.key AND (r.owners > 1 OR f.off < r.last)"
             )
-            vanished = set(asked) - self._column(
-                run, "SELECT key FROM {narrow} WHERE key = ANY(%(asked)s)", asked=list(asked)
-            )
+            vanished = set(asked)
+            if asked:
+                vanished -= self._column(run, "SELECT key FROM {narrow} WHERE key = ANY(%(asked)s)", asked=list(asked))
             fresh, shared = self._pair(
                 run, "SELECT (SELECT count(*) FROM {fresh}), (SELECT count(*) FROM repeated WHERE owners > 1)"
             )
@@ -542,11 +551,14 @@ class StageTables(Runs, Quarantine):
             self._renew(run)
 
 
-def _pack(page: Sequence[Row], version: hashlib._Hash, taken: bool, offset: int) -> tuple[bytes, int]:
-    """A page as rows of PostgreSQL's binary COPY format, and the offset behind it in the spool.
+def _pack(
+    page: Sequence[Row], version: hashlib._Hash, taken: bool, offset: int, last: bytes | None
+) -> tuple[bytes, int, bytes | None]:
+    """A page as rows of PostgreSQL's binary COPY format, the offset behind it in the spool, and its last key.
 
     https://www.postgresql.org/docs/current/sql-copy.html, "Binary Format"; ``16s`` cuts the digest.
     A row without a usable key goes under ``?`` and its source id: reading it will say what is wrong.
+    There is no last key once one was not above the one before: longer, or as long and greater.
     """
     out: list[bytes] = []
     for key, source_id, raw in page:
@@ -558,4 +570,6 @@ def _pack(page: Sequence[Row], version: hashlib._Hash, taken: bool, offset: int)
         digest.update(raw)
         out += (_HEAD(6, len(k)), k, _LENGTH(len(s)), s, _TAIL(16, digest.digest(), 8, offset, 4, n, 1, taken))
         offset += n
-    return b"".join(out), offset
+        if last is not None:
+            last = k if len(k) > len(last) or (len(k) == len(last) and k > last) else None
+    return b"".join(out), offset, last
