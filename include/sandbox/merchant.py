@@ -42,6 +42,8 @@ SHARED_BUYER = ("C0001", "C0002")
 """The first buyer of the first account is a buyer of the second as well."""
 GUESTS = "WEB-GUEST"
 """The one party to which the web orders of guests are booked."""
+WEB_PAYMENTS = "Web payments"
+"""The payment journal of what web shoppers pay; its clearing account holds it until the provider's money comes."""
 
 PLANTED = {
     "C0047": "the account's name holds HTML",
@@ -386,6 +388,15 @@ class _Seed:
             {"name": name, "company": ours, "journal": journal, "credit_account": cash, "debit_account": cash}
             for name in ("Bank transfer", "Card (web shop)")
         ))  # fmt: skip
+        [kind] = erp.rows("account.account", [["id", "=", cash]], "type", "parent")
+        [clearing] = erp.create("account.account", {
+            "name": "Web payments on their way", "code": "1.1.9", "company": ours, "type": kind["type"],
+            "parent": kind["parent"], "reconcile": True,
+        })  # fmt: skip
+        erp.create("account.payment.journal", {
+            "name": WEB_PAYMENTS, "company": ours, "currency": self.euro, "process_method": "manual",
+            "clearing_account": clearing, "clearing_journal": journal,
+        })  # fmt: skip
         methods = {"sale_invoice_method": "fulfillment", "sale_shipment_method": "order"}
         erp("model.sale.configuration.write", [1], methods)
 
@@ -410,7 +421,7 @@ class _Seed:
         """What Crossdock logs in as: the rights of the six domains, not an administrator."""
         groups = self.erp.rows("res.group", [["name", "in", [
             "Party Administration", "Product Administration", "Sales", "Sales Administrator", "Stock",
-            "Stock Administration", "Stock Force Assignment", "Accounting",
+            "Stock Administration", "Stock Force Assignment", "Accounting", "Payment", "Payment Approval",
         ]]], "name")  # fmt: skip
         [user] = self.erp.create("res.user", {
             "name": "Crossdock", "login": CREDENTIALS["user"], "password": CREDENTIALS["password"],
