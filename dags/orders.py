@@ -35,6 +35,8 @@ what may have been carried out is looked for before it is done again. The two gr
 - **load**: the target is away, or writing to it is switched off or not approved (the log says what to type). What
   was confirmed stays; the rest is taken up by the next run.
 - **settle** fails whenever one of them did, and when the books do not close: that is a defect.
+- **prove** (`to_erp`): orders of the last day are missing in the ERP, or worth something else there. The log names
+  them; trigger the DAG with their ids as `keys`, `crossdock explain orders ID` tells what is known of one.
 
 Single bad orders never fail a run: *Browse > Crossdock* shows them with reason and remedy. `conflict` means that shop
 and ERP have gone different ways (an order edited after it was sent): the remedy is a proposal for a person.
@@ -42,11 +44,13 @@ and ERP have gone different ways (an order edited after it was sent): the remedy
 
 from __future__ import annotations
 
+from typing import Any
+
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from crossdock.airflow import assets
-from crossdock.airflow.defaults import DEFAULT_ARGS, ERP_POOL, LAST, PARAMS, START, STOREFRONT_POOL
+from crossdock.airflow.defaults import ALERTED, DEFAULT_ARGS, ERP_POOL, LAST, PARAMS, START, STOREFRONT_POOL
 from crossdock.airflow.pairs import Pair, pairs
 from crossdock.airflow.runtime import open_run
 from crossdock.sync import steps
@@ -72,13 +76,19 @@ def orders(pair: Pair) -> None:
     def graph() -> None:
         @task_group
         def to_erp() -> None:
-            way(ORDERS, STOREFRONT_POOL, ERP_POOL)
+            way(ORDERS, STOREFRONT_POOL, ERP_POOL) >> prove()
 
         @task_group
         def to_shop() -> None:
             way(ORDER_STATUS, ERP_POOL, STOREFRONT_POOL)
 
-        def way(flow: Flow, source_pool: str, target_pool: str) -> None:
+        @task(pool=ERP_POOL, **ALERTED)
+        def prove() -> str:
+            """Count and sum of the last day's orders: in the ERP, or set aside, and nowhere else."""
+            with open_run(ORDERS, pair) as run:
+                return steps.prove(run)
+
+        def way(flow: Flow, source_pool: str, target_pool: str) -> Any:
             @task.short_circuit(ignore_downstream_trigger_rules=False, pool=source_pool)
             def extract() -> bool:
                 """Stage the orders that changed; nothing new ends here."""
@@ -114,7 +124,7 @@ def orders(pair: Pair) -> None:
                     raise AirflowSkipException(settled.line)
                 return settled.line
 
-            extract() >> validate() >> transform() >> load() >> settle()
+            return extract() >> validate() >> transform() >> load() >> settle()
 
         to_erp()
         to_shop()

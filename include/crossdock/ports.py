@@ -10,11 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from types import MappingProxyType
-from typing import Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from crossdock.domain.customer import Account
 from crossdock.domain.item import Item
+from crossdock.domain.order import Order
+from crossdock.domain.order_status import OrderStatus
 from crossdock.domain.record import Record
 from crossdock.errors import Reject
 
@@ -171,7 +174,6 @@ class Claim:
     value: str
 
 
-@runtime_checkable
 class Claims(Protocol):
     """A storefront that can list the logins that want an account."""
 
@@ -179,7 +181,36 @@ class Claims(Protocol):
         """Every login without an account that offers evidence for one."""
 
 
+class Placed(NamedTuple):
+    """A record as its source lists it, without details: what it is worth, and whether it is to be in the target.
+
+    ``due``: it should be there by now; ``worth`` in its own currency, not rounded.
+    """
+
+    key: str
+    worth: Decimal
+    due: bool
+
+
+class Lists(Protocol):
+    """A source that lists what was made by another way than it tells changes: to prove that nothing is lost."""
+
+    def placed(self, window: Window) -> Iterator[Sequence[Placed]]:
+        """Made in the window, and not changed since its end."""
+
+
+class Totals(Protocol):
+    """A target that can say what its records are worth."""
+
+    def worth(self, keys: Collection[str]) -> Mapping[str, Decimal]:
+        """Of those of these records that it has, by natural key."""
+
+
 CustomerSource = Source[Account]
 CustomerTarget = Target[Account]
 ItemSource = Source[Item]
 ItemTarget = Target[Item]
+OrderSource = Source[Order]
+OrderTarget = Target[Order]
+OrderStatusSource = Source[OrderStatus]
+OrderStatusTarget = Target[OrderStatus]

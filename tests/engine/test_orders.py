@@ -6,14 +6,15 @@ import json
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 
 import pytest
 from tests.engine.conftest import SYSTEMS, World
 from tests.fakes import MemorySource, MemoryTarget
 
 from crossdock.domain.order import Order
-from crossdock.errors import Misconfigured, Retry
-from crossdock.ports import Row, Window
+from crossdock.errors import Misconfigured, Retry, Stop
+from crossdock.ports import Placed, Row, Window
 from crossdock.store.reports import journey
 from crossdock.sync.flows import ORDERS
 
@@ -50,12 +51,25 @@ class MemoryOrders(MemorySource):
     def parse(self, raw: bytes) -> Order:
         return Order.model_validate_json(raw)
 
+    def placed(self, window: Window) -> Iterator[Sequence[Placed]]:
+        for [*rows] in self._rows(lambda *_: True):
+            orders = [self.parse(row.raw) for row in rows]
+            yield [
+                Placed(one.key, one.charged, not one.early and not one.gone)
+                for one in orders
+                if window.since <= one.placed_at < window.until
+            ]
+
 
 class MemorySales(MemoryTarget):
     """Sales by web id."""
 
     def payload(self, record: Order) -> bytes:  # type: ignore[override]
         return json.dumps({"number": record.number, "charged": str(record.charged)}).encode()
+
+    def worth(self, keys: Collection[str]) -> dict[str, Decimal]:
+        there = {key: self.records[key] for key in keys if key in self.records}
+        return {key: Decimal(json.loads(told.payload)["charged"]) for key, told in there.items()}
 
 
 SYSTEMS["orders"] = (MemoryOrders, MemorySales)
@@ -220,3 +234,33 @@ def test_an_order_is_found_by_its_number(orders):
     orders.sync()
     [row] = journey(orders._eyes, "default", "orders", "1042")["ledger"]
     assert row["target_id"] == "id-order_1"
+
+
+def an_hour_ago() -> str:
+    return (datetime.now(UTC) - timedelta(hours=1)).isoformat()
+
+
+def test_the_proof_tells_count_and_sum_of_both_sides(orders):
+    orders.erp.order("order_1", placed_at=an_hour_ago(), charged="10.004")
+    orders.erp.order("order_2", placed_at=an_hour_ago(), account="C-9")
+    orders.erp.order("order_3", placed_at=an_hour_ago(), settlement="unpaid")
+    orders.sync()
+    said = orders.step(orders.run(), "prove")
+    assert "2 order records" in said and "worth 20.00: 1 in Memory, worth 10.00, 1 set aside" in said
+
+
+def test_an_order_that_is_neither_in_the_erp_nor_set_aside_fails_the_proof(orders):
+    orders.erp.order("order_1", placed_at=an_hour_ago())
+    orders.sync()
+    del orders.shop.records["order_1"]
+    with pytest.raises(Stop, match=r"1 are missing \(order_1\)"):
+        orders.step(orders.run(), "prove")
+
+
+def test_an_order_of_another_worth_in_the_erp_fails_the_proof(orders):
+    orders.erp.order("order_1", placed_at=an_hour_ago())
+    orders.sync()
+    told = orders.shop.records["order_1"]
+    orders.shop.records["order_1"] = told._replace(payload=told.payload.replace("10.00", "10.02"))
+    with pytest.raises(Stop, match=r"1 are worth something else there \(order_1\)"):
+        orders.step(orders.run(), "prove")

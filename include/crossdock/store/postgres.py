@@ -7,7 +7,7 @@ version; ``wide_N``: canonical records), dropped when the run is closed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from psycopg import Connection
@@ -19,6 +19,23 @@ from crossdock.sync.run import Run
 
 class PostgresStore(Outbox):
     """Implements ``sync.run.Store``."""
+
+    def set_aside(self, run: Run, keys: Collection[str]) -> set[str]:
+        return self._column(
+            run,
+            """
+            SELECT key FROM parked WHERE (pair, flow) = (%(pair)s, %(flow)s) AND key = ANY(%(keys)s)
+            UNION
+            SELECT key FROM held WHERE (pair, flow) = (%(pair)s, %(flow)s) AND key = ANY(%(keys)s)
+            UNION
+            SELECT key FROM quarantine
+            WHERE (pair, flow) = (%(pair)s, %(flow)s) AND key = ANY(%(keys)s) AND resolved_at IS NULL
+            UNION
+            SELECT key FROM outbox
+            WHERE (pair, flow, status) = (%(pair)s, %(flow)s, 'pending') AND key = ANY(%(keys)s)
+            """,
+            keys=list(keys),
+        )
 
     def review(self, run: Run, claims: Iterable[Sequence[Claim]]) -> int:
         with self._db.transaction():

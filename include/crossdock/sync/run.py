@@ -277,6 +277,10 @@ class Store(Protocol):
     def merge(self, run: Run) -> None:
         """What is done into the ledger; close what this run made obsolete; count into the books."""
 
+    # ---- prove
+    def set_aside(self, run: Run, keys: Collection[str]) -> set[str]:
+        """Those of them that wait, are held, quarantined or pending."""
+
     # ---- review
     def review(self, run: Run, claims: Iterable[Sequence[Claim]]) -> int:
         """Keep the open proposals of this pair; returns how many there are."""

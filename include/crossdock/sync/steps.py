@@ -15,15 +15,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from itertools import islice
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, TypeVar
 from uuid import UUID
 
 from pydantic import ValidationError
 
 from crossdock.domain.record import Record, faults
 from crossdock.errors import AnswerLost, Misconfigured, QualityStop, Reject, Retry, Stop
-from crossdock.ports import Claims, Content, Found, Outcome, Put, Target, Window
+from crossdock.ports import Claims, Content, Found, Lists, Outcome, Put, Target, Totals, Window
 from crossdock.sync.run import (
     ACCEPTED_STOP,
     BatchFailure,
@@ -37,10 +38,16 @@ from crossdock.sync.run import (
     Unknown,
 )
 
+_T = TypeVar("_T")
+
 log = logging.getLogger(__name__)
 
 STUCK = timedelta(minutes=10)
 """A flow that comes first and has not settled for so long holds nobody up any more."""
+PROVED = timedelta(days=1)
+"""So far back ``prove`` compares."""
+WORTH = Decimal("0.01")
+"""What two sums may differ by: the source's are not rounded."""
 READ_BACK = 500
 """Keys asked of a system in one look-up."""
 _LONGEST = 100_000
@@ -511,6 +518,45 @@ def _fail(run: Run, what: str) -> None:
     raise error
 
 
+# ---------------------------------------------------------------- prove
+
+
+def prove(run: Run) -> str:
+    """Nothing is missing: what the source lists for the last day is in the target, at the same worth, or set aside.
+
+    Says in figures what was compared. Raises Stop, naming the first records, if one is neither here nor there, or
+    worth something else; nothing is written.
+    """
+    seen = run.store.watermark(run)
+    source: Lists | None = _able(run.source, "placed")
+    target: Totals | None = _able(run.target, "worth")
+    if seen is None or source is None or target is None:
+        return "nothing to compare"
+    until = seen - run.flow.overlap
+    since = max(filter(None, (until - PROVED, run.go_live)))
+    listed = (
+        {one.key: one.worth for page in source.placed(Window(since, until)) for one in page if one.due}
+        if since < until
+        else {}
+    )
+    there = {key: worth for some in _some(listed, READ_BACK) for key, worth in target.worth(some).items()}
+    aside = run.store.set_aside(run, listed)
+    missing = sorted(listed.keys() - there.keys() - aside)
+    other = sorted(key for key in there.keys() - aside if abs(there[key] - listed[key]) > WORTH)
+    said = (
+        f"{len(listed)} {run.flow.unit} records of {since:%Y-%m-%d %H:%M} to {until:%Y-%m-%d %H:%M} UTC, worth "
+        f"{sum(listed.values()):.2f}: {len(there)} in {run.target.name}, worth {sum(there.values()):.2f}, "
+        f"{len(aside - there.keys())} set aside"
+    )
+    if missing or other:
+        raise Stop(
+            f"{run}: {said}; {len(missing)} are missing ({', '.join(missing[:5])}), {len(other)} are worth something "
+            f"else there ({', '.join(other[:5])}). Trigger the DAG with these keys; 'crossdock explain "
+            f"{run.flow.name} KEY' tells what is known of one."
+        )
+    return said
+
+
 # ---------------------------------------------------------------- review
 
 
@@ -520,10 +566,16 @@ def review(run: Run) -> int:
     Nothing a shopper can write grants an account: it becomes a proposal for a person. Returns how
     many proposals are open; 0 on a storefront that cannot tell.
     """
-    return run.store.review(run, run.target.claims()) if isinstance(run.target, Claims) else 0
+    target: Claims | None = _able(run.target, "claims")
+    return run.store.review(run, target.claims()) if target else 0
 
 
-def _some(puts: Sequence[Put], size: int) -> Iterator[Sequence[Put]]:
-    rest = iter(puts)
+def _able(port: Any, method: str) -> Any:
+    """The port, if it has this method. Not by isinstance: since Python 3.12 that does not see through a stand-in."""
+    return port if hasattr(port, method) else None
+
+
+def _some(things: Iterable[_T], size: int) -> Iterator[list[_T]]:
+    rest = iter(things)
     while part := list(islice(rest, size)):
         yield part
