@@ -422,6 +422,7 @@ class _Seed:
         groups = self.erp.rows("res.group", [["name", "in", [
             "Party Administration", "Product Administration", "Sales", "Sales Administrator", "Stock",
             "Stock Administration", "Stock Force Assignment", "Accounting", "Payment", "Payment Approval",
+            "Sale Amendment",
         ]]], "name")  # fmt: skip
         [user] = self.erp.create("res.user", {
             "name": "Crossdock", "login": CREDENTIALS["user"], "password": CREDENTIALS["password"],
