@@ -45,6 +45,10 @@ TRYTON: dict[str, Any] = {
             "Attributes that are options", "Names, comma separated. Empty: attributes with a selection."
         ),
         "languages": _text("Languages", "Codes, comma separated (de, fr), in which names are read as well."),
+        "orders_shop": _text("Web shop of orders", "Web orders are sales of it. Empty: the web shop above."),
+        "tracking_urls": _text(
+            "Tracking URLs", "carrier=URL, separated by commas: DHL=https://dhl.example/{number}, UPS=..."
+        ),
         "timeout": _TIMEOUT,
         "requests_per_second": _PACE,
     },

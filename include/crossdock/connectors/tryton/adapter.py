@@ -12,6 +12,7 @@ import msgspec
 
 from crossdock.connectors.tryton import mapping
 from crossdock.connectors.tryton.items import Items
+from crossdock.connectors.tryton.order_status import Statuses
 from crossdock.connectors.tryton.reading import ALL, NONE, Rpc, numbers, parts
 from crossdock.connectors.tryton.rows import stable
 from crossdock.domain.customer import Account
@@ -33,11 +34,12 @@ class Names(Protocol):
 
 
 class Tryton:
-    """One company in one Tryton database. What it serves: ``customers`` and ``items``."""
+    """One company in one Tryton database. What it serves: ``customers``, ``items`` and ``order_status``."""
 
     def __init__(self, rpc: Rpc) -> None:
         self.customers = Customers(rpc)
         self.items = Items(rpc)
+        self.order_status = Statuses(rpc)
 
     @classmethod
     def from_connection(cls, conn_id: str) -> Tryton:

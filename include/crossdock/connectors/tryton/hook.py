@@ -16,7 +16,7 @@ from urllib.parse import quote
 
 import msgspec
 import requests
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from crossdock.connectors.hook import HttpSettings, SystemHook, lost
 from crossdock.connectors.tryton import values
@@ -35,6 +35,19 @@ class Settings(HttpSettings):
     web_shop: str | None = None
     option_attributes: str | None = None
     languages: str | None = None
+    orders_shop: str | None = None
+    tracking_urls: Mapping[str, str] | None = None
+
+    @field_validator("tracking_urls", mode="before")
+    @classmethod
+    def _by_carrier(cls, value: Any) -> Any:
+        urls = {}
+        for part in filter(None, map(str.strip, str(value).split(","))):
+            carrier, _, url = (word.strip() for word in part.partition("="))
+            if not (carrier and url.startswith(("http://", "https://")) and "{number}" in url):
+                raise ValueError("give carrier=URL, separated by commas; each URL starts with http and holds {number}")
+            urls[carrier.lower()] = url
+        return urls
 
 
 class _Answer(msgspec.Struct):

@@ -7,13 +7,12 @@ that is not used. Fields: trytond 8.0, modules party, account, account_invoice, 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import NamedTuple, get_args, get_type_hints
+from typing import NamedTuple
 
 import msgspec
 from msgspec import Struct, field
 
-from crossdock.connectors.tryton.rows import build, decode
+from crossdock.connectors.tryton.rows import build, decode, fields
 from crossdock.domain.customer import Account, Address, Buyer, Terms
 from crossdock.errors import Reject
 
@@ -102,18 +101,7 @@ class _Party(Struct):
     identifiers: list[_Part] = field(name="identifiers.")
 
 
-def _fields(struct: type[Struct], prefix: str = "") -> Iterator[str]:
-    hints = get_type_hints(struct)
-    for one in msgspec.structs.fields(struct):
-        hint = hints[one.name]
-        nested = [part for part in get_args(hint) if isinstance(part, type) and issubclass(part, Struct)]
-        if nested:
-            yield from _fields(nested[0], prefix + one.encode_name)
-        else:
-            yield prefix + one.name
-
-
-FIELDS = tuple(sorted(_fields(_Party)))
+FIELDS = fields(_Party)
 """What to ask of ``party.party``."""
 
 _ROW = msgspec.json.Decoder(_Party, strict=False)  # SQLite says 1 where PostgreSQL says true

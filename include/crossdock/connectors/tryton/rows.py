@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
 from pydantic import ValidationError
@@ -46,6 +47,21 @@ def decode(decoder: msgspec.json.Decoder[_S], raw: bytes, what: str) -> _S:
             f"The row is not what Tryton sends for a {what}: {error}.",
             "Replay it; if it stays so, something between Tryton and Crossdock spoils its answers.",
         ) from None
+
+
+def fields(struct: type[msgspec.Struct]) -> tuple[str, ...]:
+    """What to ask Tryton for, so that the answer is such a row: nothing that is not used."""
+    return tuple(sorted(_fields(struct)))
+
+
+def _fields(struct: type[msgspec.Struct], prefix: str = "") -> Iterator[str]:
+    hints = get_type_hints(struct)
+    for one in msgspec.structs.fields(struct):
+        if one.encode_name.endswith("."):
+            [rows] = [part for part in get_args(hints[one.name]) or [hints[one.name]] if part is not type(None)]
+            yield from _fields(rows, prefix + one.encode_name)
+        else:
+            yield prefix + one.name
 
 
 def build(model: type[_V], what: str, **given: Any) -> _V:

@@ -1,0 +1,243 @@
+"""A sale's row, as JSON-RPC returns it, to a canonical OrderStatus. Pure functions.
+
+The classes are question and answer at once: ``FIELDS`` is read off them. Fields: trytond 8.0, modules sale, stock,
+stock_package_shipping, web_shop.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Literal
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct, field
+
+from crossdock.connectors.tryton.rows import build, decode, fields
+from crossdock.domain.order_status import OrderStatus, Parcel, Part, Shipment
+from crossdock.errors import Reject
+
+VERSION = "1"
+"""Raise it when a row is to be read differently although the fields stay the same."""
+
+State = Literal["held", "open", "partly sent", "sent", "cancelled", "problem"]
+Sent = Literal["open", "sent", "delivered", "cancelled"]
+
+SHIPMENTS = "stock.shipment.out"
+
+
+class _Date(Struct):
+    year: int
+    month: int
+    day: int
+
+
+class _Moment(_Date):
+    hour: int
+    minute: int
+    second: int
+    microsecond: int
+
+
+class _Move(Struct):
+    id: int
+    state: str
+    quantity: Decimal
+    unit: int
+    shipment: str | None
+    planned_date: _Date | None
+
+
+class _Line(Struct):
+    id: int
+    note: str | None
+    unit: int | None
+    moves: list[_Move] = field(name="moves.")
+
+
+class _Warehouse(Struct):
+    code: str | None
+
+
+class _Party(Struct):
+    name: str | None
+
+
+class _Carrier(Struct):
+    party: _Party = field(name="party.")
+
+
+class _Package(Struct):
+    id: int
+    shipping_reference: str | None
+
+
+class _Shipment(Struct):
+    id: int
+    number: str | None
+    state: str
+    effective_date: _Date | None
+    shipping_reference: str | None
+    warehouse: _Warehouse = field(name="warehouse.")
+    carrier: _Carrier | None = field(name="carrier.")
+    root_packages: list[_Package] = field(name="root_packages.")
+
+
+class _Sale(Struct):
+    id: int
+    number: str | None
+    web_id: str
+    state: str
+    shipment_state: str
+    create_date: _Moment
+    lines: list[_Line] = field(name="lines.")
+    shipments: list[_Shipment] = field(name="shipments.")
+
+
+class _Row(_Sale):
+    """``handed_over``: ids of the shipments that were said to be shipped before they were done."""
+
+    handed_over: list[int]
+
+
+FIELDS = fields(_Sale)
+"""What to ask of ``sale.sale``."""
+
+_ROW = msgspec.json.Decoder(_Row)
+
+
+def to_status(raw: bytes, tracking_urls: Mapping[str, str]) -> OrderStatus:
+    """The canonical status. Raises Reject.
+
+    ``tracking_urls``: carrier's name in lower case -> URL with ``{number}``. Lines without the shop's id in their note
+    were added in the ERP: the shop has no line for them.
+    """
+    sale = decode(_ROW, raw, "sale")
+    order = f"sale {sale.number or sale.id}"
+    live = [move for line in sale.lines for move in line.moves if move.state != "cancelled"]
+    statuses = {f"{SHIPMENTS},{one.id}": _status(one, sale.handed_over) for one in sale.shipments}
+    waiting = [move for move in live if statuses.get(move.shipment or "", "open") == "open"]
+    return build(
+        OrderStatus,
+        order,
+        web_id=sale.web_id,
+        number=sale.number,
+        booked_at=_moment(sale.create_date),
+        state=_state(sale, live, waiting),
+        promised=_latest(waiting),
+        shipments=tuple(
+            _shipment(one, statuses[f"{SHIPMENTS},{one.id}"], sale, tracking_urls)
+            for one in sale.shipments
+            if one.number
+        ),
+    )
+
+
+def _state(sale: _Sale, live: list[_Move], waiting: list[_Move]) -> State:
+    """What the ERP's two states mean together.
+
+    A shipment that is cancelled leaves the sale in exception until a person says whether its goods are sent after
+    all; when not, the sale is done without a live move.
+    """
+    if sale.state in ("draft", "quotation"):
+        return "held"
+    if sale.state == "cancelled":
+        return "cancelled"
+    if sale.shipment_state == "exception":
+        return "problem"
+    if not live:
+        moved = any(line.moves for line in sale.lines)
+        return "cancelled" if moved else "sent" if sale.state == "done" else "open"
+    if not waiting:
+        return "sent"
+    return "open" if len(waiting) == len(live) else "partly sent"
+
+
+def _status(shipment: _Shipment, handed_over: list[int]) -> Sent:
+    """``done`` alone says that the goods left: not everybody tells Tryton first that they are on their way."""
+    match shipment.state:
+        case "shipped":
+            return "sent"
+        case "done":
+            return "delivered" if shipment.id in handed_over else "sent"
+        case "cancelled":
+            return "cancelled"
+        case _:
+            return "open"
+
+
+def _latest(waiting: list[_Move]) -> date | None:
+    """The last day; None when one of the moves has none."""
+    days = [_date(move.planned_date) if move.planned_date else None for move in waiting]
+    known = [day for day in days if day]
+    return max(known) if known and len(known) == len(days) else None
+
+
+def _shipment(shipment: _Shipment, status: Sent, sale: _Sale, tracking_urls: Mapping[str, str]) -> Shipment:
+    what = f"shipment {shipment.number} of sale {sale.number}"
+    carrier = (shipment.carrier.party.name if shipment.carrier else None) or ""
+    gone = status in ("sent", "delivered")
+    return build(
+        Shipment,
+        what,
+        number=shipment.number,
+        warehouse=shipment.warehouse.code,
+        status=status,
+        carrier=carrier,
+        sent_on=_date(shipment.effective_date) if shipment.effective_date and gone else None,
+        parts=_parts(shipment, sale, what),
+        parcels=tuple(
+            build(Parcel, what, tracking_number=number, url=_url(carrier, number, tracking_urls))
+            for number in _references(shipment)
+        ),
+    )
+
+
+def _parts(shipment: _Shipment, sale: _Sale, what: str) -> tuple[Part, ...]:
+    """By line of the shop: one of them may be several lines of the sale."""
+    pieces: defaultdict[str, Decimal] = defaultdict(Decimal)
+    for line in sale.lines:
+        if not (id_ := _line_id(line)):
+            continue
+        for move in line.moves:
+            if move.shipment != f"{SHIPMENTS},{shipment.id}" or move.state == "cancelled" or not move.quantity:
+                continue
+            if move.unit != line.unit:
+                raise Reject(
+                    "foreign_unit",
+                    f"A move of {what} counts in another unit than the line that was sold.",
+                    "Give the move the line's unit in Tryton; the next run takes it up.",
+                )
+            pieces[id_] += move.quantity
+    return tuple(build(Part, what, line=line, quantity=quantity) for line, quantity in sorted(pieces.items()))
+
+
+def _line_id(line: _Line) -> str:
+    """The note's first line, unless these are words."""
+    first = (line.note or "").strip().partition("\n")[0].strip()
+    return "" if " " in first else first
+
+
+def _references(shipment: _Shipment) -> list[str]:
+    """Of the packages, else of the shipment; several stand in one field with commas between them."""
+    packages = ",".join(package.shipping_reference or "" for package in shipment.root_packages)
+    said = packages if packages.strip(", ") else shipment.shipping_reference or ""
+    return list(dict.fromkeys(number for part in said.split(",") if (number := part.strip())))
+
+
+def _url(carrier: str, number: str, tracking_urls: Mapping[str, str]) -> str | None:
+    template = tracking_urls.get(carrier.lower())
+    return template.replace("{number}", quote(number, safe="")) if template else None
+
+
+def _date(given: _Date) -> date:
+    return date(given.year, given.month, given.day)
+
+
+def _moment(given: _Moment) -> datetime:
+    return datetime(
+        given.year, given.month, given.day, given.hour, given.minute, given.second, given.microsecond, tzinfo=UTC
+    )
