@@ -82,12 +82,17 @@ class Stack:
     def systems(self) -> list[Service]:
         """The servers Airflow works with: mailbox, ERP, shop."""
         mail = f"{HOST}:{self.ports['mail']}"
+        storefront = shop.service(
+            self.cluster.dsn(_SHOP), self.ports["storefront"], self.folder / "shop", self._shop_secrets, mail
+        )
+        storefront.env |= {
+            "CROSSDOCK_HINT_URL": f"{self.airflow.url}/crossdock/hints/default",
+            "CROSSDOCK_HINT_SECRET": self._hint_secret,
+        }
         return [
             self.mailbox.service(),
             erp.service(self.folder / "erp", _ERP, self.ports["erp"]),
-            shop.service(
-                self.cluster.dsn(_SHOP), self.ports["storefront"], self.folder / "shop", self._shop_secrets, mail
-            ),
+            storefront,
         ]
 
     def facts(self) -> dict[str, Any]:
@@ -128,12 +133,14 @@ class Stack:
             {
                 "connection_id": "crossdock_erp", "conn_type": the_erp["type"], "host": the_erp["url"],
                 "schema": the_erp["database"], "login": the_erp["user"], "password": the_erp["password"],
-                "extra": json.dumps({"bearer": the_erp["bearer"], "languages": "de"}),
+                "extra": json.dumps({"bearer": the_erp["bearer"], "languages": "de", **erp.ORDERS}),
             },
             {
                 "connection_id": "crossdock_storefront", "conn_type": the_shop["type"], "host": the_shop["url"],
                 "login": the_shop["admin_email"], "password": the_shop["admin_password"],
-                "extra": json.dumps({"publishable_key": the_shop["publishable_key"]}),
+                "extra": json.dumps(
+                    {"publishable_key": the_shop["publishable_key"], "hint_secret": self._hint_secret}
+                ),
             },
             {
                 "connection_id": "crossdock_db", "conn_type": "postgres", "host": HOST, "schema": _STORE,
@@ -149,6 +156,10 @@ class Stack:
         """Delete everything; the servers must be down."""
         self.cluster.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def _hint_secret(self) -> str:
+        return secret(self.folder, "hints")
 
     @property
     def _shop_secrets(self) -> shop.Secrets:

@@ -1,0 +1,76 @@
+const { createHmac } = require("crypto")
+
+const { CROSSDOCK_HINT_URL: url, CROSSDOCK_HINT_SECRET: secret } = process.env
+
+const TIMEOUT = 3000
+const PAUSE = 1100 // the receiver passes on one a second
+
+let busy = false
+let waiting = null
+let failing = false
+
+/**
+ * Tells Crossdock that something has happened, when CROSSDOCK_HINT_URL and CROSSDOCK_HINT_SECRET are given: only the
+ * event's name. At most one hint is under way and one waits; nobody waits for either, and none is sent again.
+ */
+module.exports.default = async ({ event, container }) => {
+  if (!url || !secret) return
+  waiting = { event: event.name, at: new Date().toISOString() }
+  if (!busy) void sendAll(container.resolve("logger"))
+}
+
+module.exports.config = {
+  event: [
+    "customer.created",
+    "customer.updated",
+    "order.placed",
+    "order.updated",
+    "order.canceled",
+    "order.completed",
+    "order.fulfillment_created",
+    "order.return_requested",
+    "order.return_received",
+    "order.claim_created",
+    "order.exchange_created",
+    "order-edit.confirmed",
+    "payment.captured",
+    "payment.refunded",
+  ],
+}
+
+async function sendAll(logger) {
+  busy = true
+  while (waiting) {
+    const body = JSON.stringify(waiting)
+    waiting = null
+    try {
+      await send(body)
+      failing = false
+    } catch (error) {
+      if (!failing) {
+        logger.warn(`Crossdock does not take hints (${error.cause?.code ?? error.message}); it looks by itself every few minutes.`)
+      }
+      failing = true
+    }
+    await new Promise((done) => setTimeout(done, PAUSE).unref())
+  }
+  busy = false
+}
+
+async function send(body) {
+  const timestamp = String(Math.floor(Date.now() / 1000))
+  const signature = createHmac("sha256", secret).update(`${timestamp}.${body}`).digest("hex")
+  const answer = await fetch(url, {
+    method: "POST",
+    headers: {
+      "Content-Type": "application/json",
+      "X-Crossdock-Timestamp": timestamp,
+      "X-Crossdock-Signature": signature,
+    },
+    body,
+    redirect: "error",
+    signal: AbortSignal.timeout(TIMEOUT),
+  })
+  await answer.body?.cancel()
+  if (!answer.ok) throw new Error(`it answers ${answer.status}`)
+}
