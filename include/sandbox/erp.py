@@ -26,6 +26,12 @@ CREDENTIALS = merchant.CREDENTIALS
 """``user`` and ``password`` of the integration user (not an administrator), its ``bearer`` key,
 and ``admin password`` of the user ``admin``."""
 
+ORDERS = {
+    "orders_shop": "Medusa", "tax_codes": "VAT19=VAT 19%, VAT7=VAT 7%", "shipping_product": "SHIP",
+    "payment_journal": merchant.WEB_PAYMENTS,
+}  # fmt: skip
+"""What a connection to this merchant says of web orders."""
+
 _HERE = Path(__file__).parent
 _LOG = CACHE / "erp-install.log"
 _STAMP = ".made-from"

@@ -46,6 +46,15 @@ TRYTON: dict[str, Any] = {
         ),
         "languages": _text("Languages", "Codes, comma separated (de, fr), in which names are read as well."),
         "orders_shop": _text("Web shop of orders", "Web orders are sales of it. Empty: the web shop above."),
+        "guest_account": _text("Account of guests", "Number of the party their orders are booked to.", "WEB-GUEST"),
+        "registered_shoppers": {
+            "label": "Registered shoppers",
+            "description": "receivable: booked like guests. party: each gets a party of their own.",
+            "schema": {"type": ["string", "null"], "enum": ["receivable", "party"], "default": "receivable"},
+        },
+        "tax_codes": _text("Tax codes", "The shop's code=tax in Tryton, separated by commas: VAT19=VAT 19%, VAT7=..."),
+        "shipping_product": _text("Product of shipping", "Code of the product that shipping is booked as."),
+        "payment_journal": _text("Payment journal", "Name of the one that web payments are booked in, per currency."),
         "tracking_urls": _text(
             "Tracking URLs", "carrier=URL, separated by commas: DHL=https://dhl.example/{number}, UPS=..."
         ),

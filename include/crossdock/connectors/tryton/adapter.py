@@ -12,8 +12,10 @@ import msgspec
 
 from crossdock.connectors.tryton import mapping
 from crossdock.connectors.tryton.items import Items
+from crossdock.connectors.tryton.order_references import Rpc
 from crossdock.connectors.tryton.order_status import Statuses
-from crossdock.connectors.tryton.reading import ALL, NONE, Rpc, numbers, parts
+from crossdock.connectors.tryton.orders import Orders
+from crossdock.connectors.tryton.reading import ALL, NONE, numbers, parts
 from crossdock.connectors.tryton.rows import stable
 from crossdock.domain.customer import Account
 from crossdock.errors import Misconfigured, Reject, Stop
@@ -39,6 +41,7 @@ class Tryton:
     def __init__(self, rpc: Rpc) -> None:
         self.customers = Customers(rpc)
         self.items = Items(rpc)
+        self.orders = Orders(rpc)
         self.order_status = Statuses(rpc)
 
     @classmethod

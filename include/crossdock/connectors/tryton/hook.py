@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 from urllib.parse import quote
 
 import msgspec
@@ -20,6 +20,7 @@ from pydantic import Field, field_validator
 
 from crossdock.connectors.hook import HttpSettings, SystemHook, lost
 from crossdock.connectors.tryton import values
+from crossdock.connectors.tryton.order_references import missing
 from crossdock.errors import BadCredentials, CrossdockError, Misconfigured, Reject, Retry, without_emails
 
 
@@ -36,7 +37,21 @@ class Settings(HttpSettings):
     option_attributes: str | None = None
     languages: str | None = None
     orders_shop: str | None = None
+    guest_account: str = "WEB-GUEST"
+    registered_shoppers: Literal["receivable", "party"] = "receivable"
+    tax_codes: Mapping[str, str] | None = None
+    shipping_product: str | None = None
+    payment_journal: str | None = None
     tracking_urls: Mapping[str, str] | None = None
+
+    @field_validator("tax_codes", mode="before")
+    @classmethod
+    def _by_code(cls, value: Any) -> Any:
+        pairs = [part.partition("=") for part in str(value).split(",") if part.strip()]
+        taxes = {code.strip(): name.strip() for code, _, name in pairs}
+        if not all(taxes) or not all(taxes.values()):
+            raise ValueError("give the shop's code=name of the tax in Tryton, separated by commas")
+        return taxes
 
     @field_validator("tracking_urls", mode="before")
     @classmethod
@@ -85,13 +100,13 @@ class TrytonHook(SystemHook):
                 f"Tryton does not answer {method}: {refusal.reason} Check the rights of the connection's user."
             ) from None
 
-    def write(self, method: str, *params: Any) -> Any:
+    def write(self, method: str, *params: Any, **context: Any) -> Any:
         """Change something.
 
         Raises Reject when it is refused, Retry when it was not sent, AnswerLost when it may have been
         done, Misconfigured for a method or field that is not there.
         """
-        return values.loads(self._call(method, params, {}, writes=True))
+        return values.loads(self._call(method, params, context, writes=True))
 
     def table(self, model: str, domain: Sequence[Any], fields: Sequence[str], limit: int) -> list[dict[str, Any]]:
         """Rows of a model over REST, ``limit`` at most, by id: for tables that JSON-RPC does not serve.
@@ -145,6 +160,7 @@ class TrytonHook(SystemHook):
             salable = self.call("model.product.template.search_count", [["salable", "=", True]])
             shop = settings.web_shop
             shops = self.call("model.web.shop.search_count", [["name", "=", shop]]) if shop else 0
+            lacking = missing(self) if settings.orders_shop else []
         except CrossdockError as error:
             return False, str(error)
         found = {row["name"] for row in rows}
@@ -156,7 +172,9 @@ class TrytonHook(SystemHook):
         said = [where, categories, f"{salable} products are salable."]
         if shop:
             said.append(f"Web shop {shop!r} is {'there.' if shops else 'missing: nothing is for sale.'}")
-        return settings.customer_category in found and (not shop or shops > 0), " ".join(said)
+        if settings.orders_shop:
+            said.append(" ".join(lacking) or f"Orders become sales of web shop {settings.orders_shop!r}.")
+        return settings.customer_category in found and (not shop or shops > 0) and not lacking, " ".join(said)
 
     @cached_property
     def version(self) -> str:
@@ -167,6 +185,11 @@ class TrytonHook(SystemHook):
     def settings(self) -> Settings:
         """See ``Settings``. Raises Misconfigured for anything else."""
         return self.read_settings(Settings)
+
+    @property
+    def address(self) -> str:
+        """Which database of which Tryton this is."""
+        return f"tryton {self.connection.host} {self._database}"
 
     @property
     def _database(self) -> str:

@@ -1,0 +1,361 @@
+"""Sales as they should be and as they are: what is missing is made; whatever state one is in, it goes on from there.
+
+Facts (Tryton 8.0, tried): a sale in process is changed by writing its lines and validating an empty
+``sale.amendment``, which clears waiting shipments and draft invoices and processes the sale again. Lines are only
+added to a draft: such a sale is one for a moment. A sale whose lines all have quantity 0 is done, without shipment or
+invoice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
+
+from crossdock.connectors.tryton import order_mapping
+from crossdock.connectors.tryton.order_mapping import ROUNDING, Change, Document, changes, line_values
+from crossdock.connectors.tryton.order_references import Company, References
+from crossdock.connectors.tryton.reading import Record, table
+from crossdock.errors import Reject
+
+SALE = (
+    "web_id", "state", "number", "total_amount", "party", "currency", "shipment_address",
+    "shipments.number", "shipments.state", "shipment_returns.number", "shipment_returns.state",
+    "lines.note", "lines.product", "lines.quantity", "lines.unit_price", "lines.taxes", "lines.moves_ignored",
+    "lines.moves.state", "lines.moves.shipment",
+)  # fmt: skip
+STATE = ("web_id", "state", "number", "party", "currency")
+
+_OURS = "Changed in the web shop"
+_LEFT = ("shipped", "done", "received")
+"""States of a shipment whose goods are on their way, or back."""
+_AT_HAND = ("picked", "packed")
+
+
+class Books:
+    """The sales of one batch. ``refused``, ``notes`` and ``sales`` are by web id."""
+
+    def __init__(self, company: Company, references: References) -> None:
+        self._company, self._references, self._rpc = company, references, company.rpc
+        self.refused: dict[str, Reject] = {}
+        self.notes: dict[str, list[str]] = {}
+        self.sales: dict[str, Record] = {}
+
+    def settle(self, documents: Iterable[Document], origins: dict[str, int] | None = None) -> None:
+        """Afterwards each document is refused, or in ``sales`` if there is a sale of it.
+
+        ``origins``: web id -> the id of the sale that a return is of.
+        """
+        wanted = {one.web_id: one for one in documents}
+        there = self.read(wanted, SALE)
+        new = [one for key, one in wanted.items() if key not in there and not one.cancelled]
+        if new:
+            self._create(new, origins or {})
+            made = self.read([one.web_id for one in new], SALE)
+            for key in made:  # somebody else may have been faster: what is there is carried on
+                self.refused.pop(key, None)
+            there |= made
+        for key, row in there.items():
+            self._try(key, self._bring, wanted[key], row)
+        open_ = {key: row for key, row in there.items() if key not in self.refused and not wanted[key].cancelled}
+        self._press("quote", [row for row in open_.values() if row["state"] == "draft"])
+        for row in open_.values():
+            if row["web_id"] in self.refused:
+                self._forget(row)
+        quoted = [row for key, row in open_.items() if row["state"] in ("draft", "quotation")]
+        ready = [row for row in quoted if row["web_id"] not in self.refused and not self._is_held(wanted, row)]
+        self._press("confirm", ready)
+        self._warned(ready)
+        self.sales |= self.read(there, STATE)
+
+    def read(self, web_ids: Iterable[str], fields: Sequence[str]) -> dict[str, Record]:
+        """The shop's sales, by web id."""
+        ids = sorted(web_ids)
+        if not ids:
+            return {}
+        if fields is SALE and self._amends:
+            fields = (*fields, "amendments.state", "amendments.description")
+        where = [["web_shop", "=", self._company.shop["id"]], ["web_id", "in", ids]]
+        return {row["web_id"]: row for row in table(self._rpc, "sale.sale", where, fields)}
+
+    def note(self, key: str, text: str) -> None:
+        """Something a person should know of a document."""
+        self.notes.setdefault(key, []).append(text)
+
+    @property
+    def _amends(self) -> bool:
+        return "sale_amendment" in self._company.modules
+
+    def _try(self, key: str, work: Callable[..., Any], *args: Any) -> Any:
+        """A document that is refused does not stop the others."""
+        try:
+            return work(*args)
+        except Reject as refusal:
+            self.refused[key] = refusal
+            return None
+
+    def _each(self, keys: Sequence[str], call: Callable[[Sequence[str]], Any]) -> None:
+        """In one call; if that is refused, one by one."""
+        if len(keys) == 1:
+            self._try(keys[0], call, keys)
+        elif keys:
+            try:
+                call(keys)
+            except Reject:
+                for key in keys:
+                    self._each([key], call)
+
+    def _press(self, button: str, rows: Sequence[Record]) -> None:
+        ids = {row["web_id"]: row["id"] for row in rows}
+        self._each(list(ids), lambda keys: self._rpc.write(f"model.sale.sale.{button}", [ids[key] for key in keys]))
+
+    # ------------------------------------------------------------ new ones
+
+    def _create(self, documents: Iterable[Document], origins: dict[str, int]) -> None:
+        for one in documents:
+            self._try(one.web_id, self._check, one)
+        good = [one for one in documents if one.web_id not in self.refused]
+        self._references.make_addresses([one.order for one in good])
+        values: dict[str, Any] = {}
+        for one in good:
+            values[one.web_id] = self._try(one.web_id, self._values, one, origins.get(one.web_id))
+        ready = [key for key, value in values.items() if value]
+        self._each(ready, lambda keys: self._rpc.write("model.sale.sale.create", [values[key] for key in keys]))
+
+    def _check(self, one: Document) -> None:
+        self._company.currency(one.order)
+        self._references.party(one.order)
+        self._references.check_countries(one.order)
+        for line in one.lines:
+            if line.sku:
+                self._references.product(line.sku)
+
+    def _values(self, one: Document, origin: int | None) -> dict[str, Any]:
+        order, party, company = one.order, self._references.party(one.order), self._company
+        optional = {
+            "invoice_method": party["sale_invoice_method"],
+            "shipment_method": party["sale_shipment_method"],
+            "payment_term": party["customer_payment_term"],
+            "origin": f"sale.sale,{origin}" if origin else None,
+        }
+        return {
+            "company": company.shop["company"],
+            "currency": company.currency(order)["id"],
+            "party": party["id"],
+            "invoice_address": self._references.bill_to(order),
+            "shipment_address": self._references.ship_to(order),
+            "warehouse": company.shop["warehouses"][0],
+            "web_shop": company.shop["id"],
+            "web_id": one.web_id,
+            "reference": one.reference,
+            "sale_date": order_mapping.day(order, company.zone),
+            "comment": order_mapping.comment(order),
+            "lines": [["create", [self._line(line) for line in self._lines(one)]]],
+            **({"shipment_cost_method": None} if "sale_shipment_cost" in company.modules else {}),
+            **{name: value for name, value in optional.items() if value},
+        }
+
+    def _line(self, line: order_mapping.SaleLine) -> dict[str, Any]:
+        product = self._references.product(line.sku) if line.sku else None
+        return line_values(line, product, self._company.tax_ids)
+
+    def _lines(self, one: Document) -> list[order_mapping.SaleLine]:
+        """With the rounding line that will be needed, as far as we can tell; Tryton's total is the judge."""
+        cent = self._company.currency(one.order)["rounding"]
+        try:
+            rounding = order_mapping.rest(one, order_mapping.total(one.lines, self._company.rates, cent))
+        except Reject:
+            rounding = None
+        return [*one.lines, *([rounding] if rounding else [])]
+
+    # ------------------------------------------------------------ those that are there
+
+    def _bring(self, one: Document, row: Record) -> None:
+        """To where it can be quoted, or, where that is long done, to what the order has become."""
+        if row["state"] == "cancelled":
+            if not one.cancelled:
+                self.note(one.web_id, f"sale {row['number']} is cancelled in Tryton")
+        elif row["state"] in ("draft", "quotation") and not _moves(row):
+            if one.cancelled:
+                self._rpc.write("model.sale.sale.cancel", [row["id"]])
+            else:
+                self._draft(one, row)
+        elif one.cancelled:
+            self._withdraw(one, row)
+        else:
+            self._amend(one, row)
+
+    def _draft(self, one: Document, row: Record) -> None:
+        """Not confirmed yet: its lines are simply written, until its total is the one charged."""
+        lines = self._lines(one)
+        for _ in range(2):
+            found = self._changes(one, row, lines)
+            if found:
+                if row["state"] == "quotation":
+                    self._rpc.write("model.sale.sale.draft", [row["id"]])
+                    row["state"] = "draft"
+                self._rpc.write("model.sale.sale.write", [row["id"]], {"lines": self._written(found)})
+                row |= self.read([one.web_id], SALE)[one.web_id]
+            if one.charged is None or row["total_amount"] == one.charged:
+                return
+            rounding = sum((line.unit_price for line in lines if line.line == ROUNDING), 0)
+            try:
+                more = order_mapping.rest(one, row["total_amount"] - rounding)
+            except Reject:
+                self._forget(row)
+                raise
+            lines = [*one.lines, *([more] if more else [])]
+        self._forget(row)
+        raise Reject(
+            "total_mismatch",
+            f"The shopper was charged {one.charged} {one.order.currency}, Tryton computes {row['total_amount']}: "
+            f"{order_mapping.computation(one)}.",
+            "Look for lines that a person added in Tryton, and at the tax rates; then replay.",
+        )
+
+    def _forget(self, row: Record) -> None:
+        """A draft that was never quoted, and will not be."""
+        if row["state"] == "draft" and not row["number"]:
+            self._rpc.write("model.sale.sale.delete", [row["id"]])
+
+    def _is_held(self, wanted: dict[str, Document], row: Record) -> bool:
+        why = self._references.held(wanted[row["web_id"]].order)
+        if why:
+            self.note(row["web_id"], f"stays a quotation: {why}")
+        return bool(why)
+
+    def _warned(self, rows: Iterable[Record]) -> None:
+        """A question that only a person may answer (a credit limit) holds the sale."""
+        for key in [row["web_id"] for row in rows]:
+            if key in self.refused and self.refused[key].code == "warning":
+                self.note(key, f"stays a quotation: {self.refused.pop(key).reason}")
+
+    def _changes(self, one: Document, row: Record, lines: Sequence[order_mapping.SaleLine]) -> list[Change]:
+        """A rounding line alone is no change as long as the total is right."""
+        for line in one.lines:
+            if line.sku:
+                self._references.product(line.sku)
+        found = changes(lines, row["lines."], self._references.products, self._company.tax_ids)
+        if row["total_amount"] == one.charged and all(map(_is_rounding, found)):
+            return []
+        return found
+
+    def _written(self, found: Sequence[Change]) -> list[Any]:
+        """Values of the sale's lines. What is taken out keeps its line, with quantity 0."""
+        more = [self._line(change.wanted) for change in found if change.wanted and not change.there]
+        actions: list[Any] = [["create", more]] if more else []
+        for change in found:
+            if change.there:
+                values: dict[str, Any] = {"quantity": 0.0}
+                if change.wanted:
+                    full = self._line(change.wanted)
+                    values = {name: full[name] for name in ("quantity", "unit_price", "description", "note")}
+                    values["taxes"] = [["remove", change.there["taxes"]], *full["taxes"]]
+                actions.append(["write", [change.there["id"]], values])
+        return actions
+
+    # ------------------------------------------------------------ those in process
+
+    def _amend(self, one: Document, row: Record) -> None:
+        found = self._changes(one, row, self._lines(one))
+        if found:
+            order_mapping.rest(one, order_mapping.total(one.lines, self._company.rates))
+            touched = [move for change in found if change.there for move in change.there["moves."]]
+            self._allow(one, row, touched, (*_AT_HAND, *_LEFT))
+            self._back_to_waiting(row, touched)
+        self._write(row, self._written(found), {})
+
+    def _withdraw(self, one: Document, row: Record) -> None:
+        """Nothing is left of it: no shipment, no invoice, every line with quantity 0."""
+        self._allow(one, row, _moves(row), _LEFT)
+        if at_hand := [ship for ship in row["shipments."] if ship["state"] in _AT_HAND]:
+            self._rpc.write("model.stock.shipment.out.cancel", [ship["id"] for ship in at_hand])
+            numbers = ", ".join(ship["number"] for ship in at_hand)
+            self.note(one.web_id, f"shipment {numbers} was picked already: put the goods back")
+            row |= self.read([one.web_id], SALE)[one.web_id]
+        self._back_to_waiting(row, _moves(row))
+        actions = []
+        for line in row["lines."]:
+            gone = [move["id"] for move in line["moves."] if move["state"] == "cancelled"]
+            ignored = sorted(set(gone) - set(line["moves_ignored"]))
+            if line["quantity"] or ignored:
+                actions.append(["write", [line["id"]], {"quantity": 0.0, "moves_ignored": [["add", ignored]]}])
+        self._write(row, actions, {"description": "Cancelled in the web shop"})
+
+    def _allow(self, one: Document, row: Record, moves: Sequence[Record], states: Sequence[str]) -> None:
+        """Raises Reject where the warehouse was faster."""
+        ships = _shipments(row)
+        fast = sorted({
+            f"{ships[move['shipment']]['number']} is {ships[move['shipment']]['state']}"
+            for move in moves if move["shipment"] in ships and ships[move["shipment"]]["state"] in states
+        })  # fmt: skip
+        if fast:
+            what = "cancelled" if one.cancelled else "changed"
+            raise Reject(
+                "conflict",
+                f"Order {one.reference} was {what} in the shop, but its shipment {', '.join(fast)} in Tryton.",
+                "Agree with the shopper: take the goods back by a return in the shop, or send the rest as an order "
+                "of its own; then accept this order as it is.",
+            )
+        if not self._amends:
+            raise Reject(
+                "conflict",
+                f"Order {one.reference} is in process in Tryton, which cannot change such a sale.",
+                "Activate the module sale_amendment, or change the sale by hand and accept the order as it is.",
+            )
+
+    def _back_to_waiting(self, row: Record, moves: Sequence[Record]) -> None:
+        """What is reserved is let go, or it would be sent although nobody wants it."""
+        ships, touched = _shipments(row), {move["shipment"] for move in moves}
+        assigned = [ships[key]["id"] for key in touched if key in ships and ships[key]["state"] == "assigned"]
+        if assigned:
+            self._rpc.write("model.stock.shipment.out.wait", assigned)
+
+    def _write(self, row: Record, actions: Sequence[Any], more: dict[str, Any]) -> None:
+        """Lines and an amendment together, so that one without the other shows that an answer was lost."""
+        ids, amendment = [row["id"]], {"amendments": [["create", [{"description": _OURS}]]]}
+        if row["state"] == "confirmed" and actions:
+            self._rpc.write("model.sale.sale.process", ids)
+        if any(action[0] == "create" for action in actions):
+            self._rpc.write("model.sale.sale.write", ids, {"state": "draft", "lines": actions})
+            row["state"], actions = "draft", []
+        if row["state"] == "draft":
+            self._rpc.write("model.sale.sale.write", ids, {"state": "processing", **amendment})
+        if actions:
+            self._rpc.write("model.sale.sale.write", ids, {"lines": actions, **more, **amendment})
+        if actions or row["state"] == "draft" or any(map(_is_pending, row.get("amendments.", []))):
+            now = self.read([row["web_id"]], SALE)[row["web_id"]]
+            pending = [one["id"] for one in now["amendments."] if _is_pending(one)]
+            for one in pending:  # one at a time is allowed
+                self._rpc.write("model.sale.amendment.validate_amendment", [one])
+
+
+def _is_rounding(change: Change) -> bool:
+    line = change.wanted.line if change.wanted else (change.there or {}).get("note")
+    return line == ROUNDING
+
+
+def _is_pending(amendment: Record) -> bool:
+    return bool(amendment["state"] == "draft" and amendment["description"] == _OURS)
+
+
+def _moves(row: Record) -> list[Record]:
+    return [move for line in row["lines."] for move in line["moves."]]
+
+
+def _shipments(row: Record) -> dict[str, Record]:
+    """By the reference that moves carry."""
+    kinds = {"shipments.": "stock.shipment.out", "shipment_returns.": "stock.shipment.out.return"}
+    return {f"{kind},{one['id']}": one for field, kind in kinds.items() for one in row[field]}
+
+
+def pages(rpc: Any, shop: int, size: int) -> Iterator[list[str]]:
+    """The web ids of all orders of the shop; those of returns are left out."""
+    last = 0
+    while True:
+        where = [["web_shop", "=", shop], ["origin", "=", None], ["id", ">", last]]
+        rows = rpc.call("model.sale.sale.search_read", where, 0, size, [["id", "ASC"]], ["web_id"])
+        if rows:
+            yield [row["web_id"] for row in rows]
+        if len(rows) < size:
+            return
+        last = rows[-1]["id"]
