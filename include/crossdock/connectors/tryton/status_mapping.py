@@ -177,9 +177,9 @@ def _latest(waiting: list[_Move]) -> date | None:
 
 
 def _shipment(shipment: _Shipment, status: Sent, sale: _Sale, tracking_urls: Mapping[str, str]) -> Shipment:
+    """``effective_date`` is the day it left, unless Tryton was told of both: then it is the day it arrived."""
     what = f"shipment {shipment.number} of sale {sale.number}"
     carrier = (shipment.carrier.party.name if shipment.carrier else None) or ""
-    gone = status in ("sent", "delivered")
     return build(
         Shipment,
         what,
@@ -187,7 +187,7 @@ def _shipment(shipment: _Shipment, status: Sent, sale: _Sale, tracking_urls: Map
         warehouse=shipment.warehouse.code,
         status=status,
         carrier=carrier,
-        sent_on=_date(shipment.effective_date) if shipment.effective_date and gone else None,
+        sent_on=_date(shipment.effective_date) if shipment.effective_date and status == "sent" else None,
         parts=_parts(shipment, sale, what),
         parcels=tuple(
             build(Parcel, what, tracking_number=number, url=_url(carrier, number, tracking_urls))
