@@ -100,13 +100,16 @@ class Buying:
             self.sell(sku, price, {"WH-HAM": stock})
         return sku
 
-    def sell(self, sku: str, price: float, stock: Mapping[str, float] | None = None) -> None:
-        """Make a variant that is there sellable: its price in euro, and what lies where (by the warehouse's code)."""
+    def sell(self, sku: str, price: float, stock: Mapping[str, float] | None = None, region: str | None = None) -> None:
+        """Make a variant that is there sellable: its price in euro, and what lies where (by the warehouse's code).
+
+        ``region``: only there; in a tax inclusive one the price has the taxes in it.
+        """
         variant = self.variant(sku)
         if not variant.get("price_set_link"):
             raise LookupError(f"{sku} has no price set: Medusa would take a price and forget it")
         path = f"/admin/products/{variant['product_id']}/variants/{variant['id']}"
-        prices = [{"currency_code": "eur", "amount": price}]
+        prices = [{"currency_code": "eur", "amount": price, **({"rules": {"region_id": region}} if region else {})}]
         self._admin(path, {"prices": prices, **({"manage_inventory": True} if stock else {})})
         if stock:
             self.stock(sku, stock)
@@ -144,7 +147,7 @@ class Buying:
         return code
 
     def tax_inclusive_region(self) -> str:
-        """A region whose prices have the taxes in them: Slovenia, at 22 %; its id."""
+        """A region whose prices (``sell``) have the taxes in them: Slovenia, at 22 %; its id."""
         for region in self._regions:
             if region["name"] == "Slovenia":
                 return str(region["id"])
@@ -269,6 +272,16 @@ class Buying:
         body = {"amount": amount if amount is not None else round(one["amount"] - taken, 8)}
         self._admin(f"/admin/payments/{one['id']}/capture", body)
 
+    def mark_paid(self, order: str) -> None:
+        """What the order still asks for has come some other way. An order typed in by hand asks for all of it."""
+        collections = self.look(order, "id,total,*payment_collections")["payment_collections"]
+        waiting = [one["id"] for one in collections if one["status"] == "not_paid"]
+        if not collections:
+            body = {"order_id": order, "amount": self.look(order, "id,total")["total"]}
+            waiting = [self._admin("/admin/payment-collections", body)["payment_collection"]["id"]]
+        for one in waiting:
+            self._admin(f"/admin/payment-collections/{one}/mark-as-paid", {"order_id": order})
+
     def refund(self, order: str, amount: float | None = None, payment: int = 0) -> None:
         """Give money back."""
         body = {} if amount is None else {"amount": amount}
@@ -330,16 +343,17 @@ class Buying:
         made = self._admin("/admin/exchanges", {"order_id": order})["exchange"]
         return self._swap(f"/admin/exchanges/{made['id']}", back, instead, "exchange")
 
-    def claim(self, order: str, back: Lines, instead: Lines) -> Json:
-        """The same because something was wrong with it."""
+    def claim(self, order: str, wrong: Lines, instead: Lines, back: bool = True) -> Json:
+        """The same because something was ``wrong`` with it; ``back`` False: the shopper need not send it back."""
         made = self._admin("/admin/claims", {"order_id": order, "type": "replace"})["claim"]
         path = f"/admin/claims/{made['id']}"
-        self._admin(f"{path}/claim-items", {"items": _by_id(back)})
-        return self._swap(path, back, instead, "claim")
+        self._admin(f"{path}/claim-items", {"items": _by_id(wrong)})
+        return self._swap(path, wrong if back else {}, instead, "claim")
 
     def _swap(self, path: str, back: Lines, instead: Lines, kind: str) -> Json:
-        body = {"items": _by_id(back), "location_id": self._locations["WH-HAM"]}
-        self._admin(f"{path}/inbound/items", body)
+        if back:
+            body = {"items": _by_id(back), "location_id": self._locations["WH-HAM"]}
+            self._admin(f"{path}/inbound/items", body)
         items = [{"variant_id": self.variant(sku)["id"], "quantity": quantity} for sku, quantity in instead.items()]
         self._admin(f"{path}/outbound/items", {"items": items})
         self._admin(f"{path}/request", {})

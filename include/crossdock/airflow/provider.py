@@ -81,6 +81,11 @@ MEDUSA: dict[str, Any] = {
             "What of an item is kept in the shop and never written, separated by commas: attributes, barcodes, "
             "categories, description, images, measures, tax_class, translations.",
         ),
+        "on_account_providers": _text(
+            "Payment providers on account",
+            "Ids, separated by commas, of payment providers whose buyers get an invoice: their orders are booked, "
+            "their payments are no money.",
+        ),
         "hint_secret": {
             "label": "Secret of hints",
             "description": "The shop signs its hints with it (CROSSDOCK_HINT_SECRET), 16 characters or more. "

@@ -8,13 +8,14 @@ from functools import cached_property
 from crossdock.connectors.medusa.api import Api
 from crossdock.connectors.medusa.extension import ExtensionCustomers
 from crossdock.connectors.medusa.items import Items
+from crossdock.connectors.medusa.orders import Orders
 from crossdock.connectors.medusa.stock import StockCustomers
 
 log = logging.getLogger(__name__)
 
 
 class Medusa:
-    """One Medusa shop. What it serves: ``customers`` and ``items``."""
+    """One Medusa shop. What it serves: ``customers``, ``items`` and ``orders``."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -41,3 +42,8 @@ class Medusa:
     def items(self) -> Items:
         """Products with their variants."""
         return Items(self._api)
+
+    @cached_property
+    def orders(self) -> Orders:
+        """What was ordered, for the ERP."""
+        return Orders(self._api)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeVar
 from urllib.parse import quote
 
@@ -28,7 +29,7 @@ class File(NamedTuple):
 
 
 class Choices(Protocol):
-    """What a connection says of items."""
+    """What a connection says of items and orders."""
 
     @property
     def sales_channel(self) -> str | None:
@@ -41,6 +42,10 @@ class Choices(Protocol):
     @property
     def shop_fields(self) -> tuple[str, ...] | None:
         """What of an item the shop owns (``item_mapping.OWNABLE``)."""
+
+    @property
+    def on_account_providers(self) -> tuple[str, ...]:
+        """Payment providers whose payments are promises to pay an invoice."""
 
 
 class Api(Protocol):
@@ -57,6 +62,9 @@ class Api(Protocol):
     @property
     def extension(self) -> str | None:
         """The version of the ERP extension, None on a stock Medusa."""
+
+    def now(self) -> datetime:
+        """The shop's clock, UTC."""
 
     def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """Read."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
@@ -30,6 +32,7 @@ class Settings(HttpSettings):
     sales_channel: str | None = None
     shipping_profile: str | None = None
     shop_fields: tuple[str, ...] | None = None
+    on_account_providers: tuple[str, ...] = ()
     hint_secret: str | None = Field(default=None, min_length=16)
 
     @field_validator("shop_fields", mode="before")
@@ -39,6 +42,11 @@ class Settings(HttpSettings):
         if unknown := ", ".join(sorted(set(names) - set(OWNABLE))):
             raise ValueError(f"{unknown} cannot be the shop's; possible: {', '.join(OWNABLE)}")
         return names
+
+    @field_validator("on_account_providers", mode="before")
+    @classmethod
+    def _providers(cls, value: Any) -> Any:
+        return tuple(sorted({name.strip() for name in value.split(",")} - {""})) if isinstance(value, str) else value
 
 
 class MedusaHook(SystemHook):
@@ -82,6 +90,11 @@ class MedusaHook(SystemHook):
     def delete(self, path: str) -> dict[str, Any]:
         """Remove. Raises as ``post``."""
         return self._call("DELETE", path)
+
+    def now(self) -> datetime:
+        """The shop's clock, by the whole second below. Raises as ``get``."""
+        self.get("/admin/stores", {"fields": "id"})
+        return self._clock
 
     @cached_property
     def extension(self) -> str | None:
@@ -153,7 +166,10 @@ class MedusaHook(SystemHook):
         headers: dict[str, str | None] = {"Authorization": f"Bearer {token}"} if token else {}
         if "files" in more:
             headers["Content-Type"] = None  # the session's would stand in the way of multipart
-        return self.send(verb, path, f"{verb} {path}", writes=writes, headers=headers, **more)
+        response = self.send(verb, path, f"{verb} {path}", writes=writes, headers=headers, **more)
+        if "Date" in response.headers:
+            self._clock = parsedate_to_datetime(response.headers["Date"]).astimezone(UTC)
+        return response
 
 
 def _answer(response: requests.Response, call: str, writes: bool) -> dict[str, Any]:
