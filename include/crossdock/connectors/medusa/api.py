@@ -44,7 +44,7 @@ class Choices(Protocol):
         """What of an item the shop owns (``item_mapping.OWNABLE``)."""
 
     @property
-    def on_account_providers(self) -> tuple[str, ...]:
+    def on_account_providers(self) -> tuple[str, ...] | None:
         """Payment providers whose payments are promises to pay an invoice."""
 
 

@@ -32,7 +32,7 @@ class Settings(HttpSettings):
     sales_channel: str | None = None
     shipping_profile: str | None = None
     shop_fields: tuple[str, ...] | None = None
-    on_account_providers: tuple[str, ...] = ()
+    on_account_providers: tuple[str, ...] | None = None
     hint_secret: str | None = Field(default=None, min_length=16)
 
     @field_validator("shop_fields", mode="before")

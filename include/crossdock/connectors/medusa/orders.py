@@ -69,7 +69,7 @@ class Orders:
 
     @property
     def _on_account(self) -> tuple[str, ...]:
-        return self._api.settings.on_account_providers
+        return self._api.settings.on_account_providers or ()
 
     def _check(self) -> None:
         if not self._api.extension:
