@@ -660,7 +660,7 @@ def test_a_refusal_after_a_lost_answer_proves_nothing(target, shop, monkeypatch)
         raise answers[0] if len(answers) == 1 else answers.pop(0)
 
     monkeypatch.setattr(target._api, "post", failing)
-    monkeypatch.setattr("crossdock.connectors.medusa.items._STILL", 0.1)
+    monkeypatch.setattr("crossdock.connectors.medusa.stillness._STILL", 0.1)
     for _ in range(2):
         with pytest.raises(AnswerLost):
             target.put([to_put(target, item)], no_content)

@@ -48,8 +48,8 @@ def _open_gate(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
     """A shop whose answer was lost is hardly waited for while it may still be at work, or on its way back."""
-    monkeypatch.setattr("crossdock.connectors.medusa.items._STILL", 0.3)
-    monkeypatch.setattr("crossdock.connectors.medusa.items._AWAY", 0.3)
+    monkeypatch.setattr("crossdock.connectors.medusa.stillness._STILL", 0.3)
+    monkeypatch.setattr("crossdock.connectors.medusa.stillness._AWAY", 0.3)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from functools import cached_property
 from crossdock.connectors.medusa.api import Api
 from crossdock.connectors.medusa.extension import ExtensionCustomers
 from crossdock.connectors.medusa.items import Items
+from crossdock.connectors.medusa.order_status import Statuses
 from crossdock.connectors.medusa.orders import Orders
 from crossdock.connectors.medusa.stock import StockCustomers
 
@@ -15,7 +16,7 @@ log = logging.getLogger(__name__)
 
 
 class Medusa:
-    """One Medusa shop. What it serves: ``customers``, ``items`` and ``orders``."""
+    """One Medusa shop. What it serves: ``customers``, ``items``, ``orders`` and ``order_status``."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -47,3 +48,8 @@ class Medusa:
     def orders(self) -> Orders:
         """What was ordered, for the ERP."""
         return Orders(self._api)
+
+    @cached_property
+    def order_status(self) -> Statuses:
+        """What becomes of orders in the ERP."""
+        return Statuses(self._api)

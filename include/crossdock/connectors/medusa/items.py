@@ -6,7 +6,6 @@ https://docs.medusajs.com/api/admin, measured and verified on 2.18.0. Nothing is
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cached_property
@@ -21,15 +20,13 @@ from crossdock.connectors.medusa.categories import Categories
 from crossdock.connectors.medusa.images import Images
 from crossdock.connectors.medusa.item_changes import Changes, Json, Wanted, stocked_as
 from crossdock.connectors.medusa.references import References
+from crossdock.connectors.medusa.stillness import wait_until_still
 from crossdock.connectors.medusa.translations import Translations
 from crossdock.domain.item import Item
-from crossdock.errors import AnswerLost, Reject, Retry
+from crossdock.errors import AnswerLost, Reject
 from crossdock.ports import NO_LINKS, Content, Found, Outcome, Put
 
 log = logging.getLogger(__name__)
-
-_STILL, _LONGEST, _AWAY = 3.0, 60.0, 10.0
-"""Seconds: without change, a shop has stopped working on a call; it is waited for no longer; it may not answer."""
 
 _ANSWER = "id,external_id,variants.id,variants.sku"
 
@@ -304,23 +301,10 @@ class Items(Shop):
     def _wait_until_still(self, batch: Sequence[Put]) -> None:
         """A server whose answer was lost may still be at work: what is there must stand still before it is judged."""
         told = {put.key: put.fingerprint for put in batch}
-        began = since = time.monotonic()
-        seen: dict[str, Json] | None = None
-        while True:
-            now = time.monotonic()
-            try:
-                found = self._catalogue.ours(told)
-            except Retry:
-                if now - began > _AWAY:
-                    return
-            else:
-                if found != seen:
-                    seen, since = found, now
-                if now - since > _STILL or told == {key: self._found(one).fingerprint for key, one in found.items()}:
-                    return
-            if now - began > _LONGEST:
-                return
-            time.sleep(0.5)
+        wait_until_still(
+            lambda: self._catalogue.ours(told),
+            lambda found: told == {key: self._found(one).fingerprint for key, one in found.items()},
+        )
 
     def _is_whole(self, product: Json) -> bool:
         return item_changes.is_whole(product, self._references.sales_channel, self._references.shipping_profile)
