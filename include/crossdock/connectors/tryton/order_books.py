@@ -57,13 +57,13 @@ class Books:
         for key, row in there.items():
             self._try(key, self._bring, wanted[key], row)
         open_ = {key: row for key, row in there.items() if key not in self.refused and not wanted[key].cancelled}
-        self._press("quote", [row for row in open_.values() if row["state"] == "draft"])
-        for row in open_.values():
-            if row["web_id"] in self.refused:
+        self._press("quote", [row for row in open_.values() if row["state"] == "draft"], "draft")
+        for key, row in open_.items():
+            if key in self.refused:
                 self._forget(row)
-        quoted = [row for key, row in open_.items() if row["state"] in ("draft", "quotation")]
-        ready = [row for row in quoted if row["web_id"] not in self.refused and not self._is_held(wanted, row)]
-        self._press("confirm", ready)
+        rest = [row for key, row in open_.items() if row["state"] in ("draft", "quotation") and key not in self.refused]
+        ready = [row for row in rest if not self._is_held(wanted, row)]
+        self._press("confirm", ready, "quotation")
         self._warned(ready)
         self.sales |= self.read(there, STATE)
 
@@ -104,9 +104,15 @@ class Books:
                 for key in keys:
                     self._each([key], call)
 
-    def _press(self, button: str, rows: Sequence[Record]) -> None:
+    def _press(self, button: str, rows: Sequence[Record], leaves: str) -> None:
+        """A button that takes sales out of a state. That somebody else was faster is no refusal."""
         ids = {row["web_id"]: row["id"] for row in rows}
         self._each(list(ids), lambda keys: self._rpc.write(f"model.sale.sale.{button}", [ids[key] for key in keys]))
+        now = self.read([key for key in ids if key in self.refused], STATE)
+        for row in rows:
+            row["state"] = now.get(row["web_id"], row)["state"]
+            if row["web_id"] in now and row["state"] != leaves:
+                del self.refused[row["web_id"]]
 
     # ------------------------------------------------------------ new ones
 
@@ -249,7 +255,7 @@ class Books:
                 if change.wanted:
                     full = self._line(change.wanted)
                     values = {name: full[name] for name in ("quantity", "unit_price", "description", "note")}
-                    values["taxes"] = [["remove", change.there["taxes"]], *full["taxes"]]
+                    values["taxes"] = _exchanged(change.there["taxes"], full["taxes"][0][1])
                 actions.append(["write", [change.there["id"]], values])
         return actions
 
@@ -315,18 +321,24 @@ class Books:
         ids, amendment = [row["id"]], {"amendments": [["create", [{"description": _OURS}]]]}
         if row["state"] == "confirmed" and actions:
             self._rpc.write("model.sale.sale.process", ids)
+        half = row["state"] == "draft"
         if any(action[0] == "create" for action in actions):
             self._rpc.write("model.sale.sale.write", ids, {"state": "draft", "lines": actions})
-            row["state"], actions = "draft", []
-        if row["state"] == "draft":
+            half, actions = True, []
+        if half:
             self._rpc.write("model.sale.sale.write", ids, {"state": "processing", **amendment})
+            row["state"] = "processing"
         if actions:
             self._rpc.write("model.sale.sale.write", ids, {"lines": actions, **more, **amendment})
-        if actions or row["state"] == "draft" or any(map(_is_pending, row.get("amendments.", []))):
+        if half or actions or any(map(_is_pending, row.get("amendments.", []))):
             now = self.read([row["web_id"]], SALE)[row["web_id"]]
-            pending = [one["id"] for one in now["amendments."] if _is_pending(one)]
-            for one in pending:  # one at a time is allowed
-                self._rpc.write("model.sale.amendment.validate_amendment", [one])
+            for one in filter(_is_pending, now["amendments."]):  # one at a time is allowed
+                self._rpc.write("model.sale.amendment.validate_amendment", [one["id"]])
+
+
+def _exchanged(there: Sequence[int], wanted: Sequence[int]) -> list[Any]:
+    """Tryton adds before it removes: only what differs is said."""
+    return [["add", sorted(set(wanted) - set(there))], ["remove", sorted(set(there) - set(wanted))]]
 
 
 def _is_rounding(change: Change) -> bool:
