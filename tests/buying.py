@@ -338,10 +338,13 @@ class Buying:
         """It does not come back after all."""
         self._admin(f"/admin/returns/{made}/cancel", {})
 
-    def exchange(self, order: str, back: Lines, instead: Lines) -> Json:
+    def exchange(
+        self, order: str, back: Lines, instead: Lines, freight: float | None = None, freight_back: float | None = None
+    ) -> Json:
         """``back`` by line id for ``instead`` by SKU; requested. With ``return_id``, for ``receive``."""
         made = self._admin("/admin/exchanges", {"order_id": order})["exchange"]
-        return self._swap(f"/admin/exchanges/{made['id']}", back, instead, "exchange")
+        freights = {"outbound": freight, "inbound": freight_back}
+        return self._swap(f"/admin/exchanges/{made['id']}", back, instead, "exchange", freights)
 
     def claim(self, order: str, wrong: Lines, instead: Lines, back: bool = True) -> Json:
         """The same because something was ``wrong`` with it; ``back`` False: the shopper need not send it back."""
@@ -350,12 +353,18 @@ class Buying:
         self._admin(f"{path}/claim-items", {"items": _by_id(wrong)})
         return self._swap(path, wrong if back else {}, instead, "claim")
 
-    def _swap(self, path: str, back: Lines, instead: Lines, kind: str) -> Json:
+    def _swap(
+        self, path: str, back: Lines, instead: Lines, kind: str, freights: Mapping[str, float | None] | None = None
+    ) -> Json:
         if back:
             body = {"items": _by_id(back), "location_id": self._locations["WH-HAM"]}
             self._admin(f"{path}/inbound/items", body)
         items = [{"variant_id": self.variant(sku)["id"], "quantity": quantity} for sku, quantity in instead.items()]
         self._admin(f"{path}/outbound/items", {"items": items})
+        for way, amount in (freights or {}).items():
+            if amount is not None:
+                option = {"shipping_option_id": self._first("shipping-options"), "custom_amount": amount}
+                self._admin(f"{path}/{way}/shipping-method", option)
         self._admin(f"{path}/request", {})
         return dict(self._shop.get(path, self._shop.admin)[kind])
 

@@ -139,6 +139,9 @@ def test_a_buyer_who_is_logged_in_buys_on_his_account(
     ours = read(source, buy.as_buyer(token, {bolt: 1})["id"])
     assert (ours.account, ours.shopper, ours.email) == (account["code"], None, email_of(account))
     assert ours.needs == {("customers", account["code"])}
+    cart = buy.cart({bolt: 1}, token=token)
+    shop.post(f"/store/carts/{cart}", {"metadata": None}, token)  # this wipes the server's mark as well
+    assert read(source, buy.complete(cart, token)["id"]).account == account["code"]
 
 
 def test_who_registered_himself_is_a_shopper(source: Source[Order], shop: Shop, buy: Buying, bolt: str) -> None:
@@ -349,6 +352,21 @@ def test_what_is_sent_instead_is_no_line_of_the_order(
     buy.receive(back.id, {back.lines[0].line: 1})
     [back] = read(source, sent).returns
     assert back.status == "received" and len(back.instead) == 1
+
+
+def test_freight_of_an_exchange_is_charged_with_it(
+    source: Source[Order], buy: Buying, sent: str, book: str, bolt: str
+) -> None:
+    before = read(source, sent)
+    buy.exchange(sent, {buy.lines(sent)[book]: 1}, {bolt: 1}, freight=4, freight_back=2)
+    ours = read(source, sent)
+    assert ours.lines == before.lines and ours.charged == before.charged
+    [back] = ours.returns
+    assert sorted((line.kind, line.net) for line in back.instead) == [
+        ("item", money("12.34")),
+        ("shipping", money("2")),
+        ("shipping", money("4")),
+    ]
 
 
 def test_an_exchange_that_is_called_off_is_cancelled(

@@ -41,16 +41,15 @@ SHAPE: dict[str, Any] = {
     },
     "items": {
         **dict.fromkeys(("id", "title", "variant_sku", "quantity", "unit_price", "is_tax_inclusive")),
-        "adjustments": dict.fromkeys(("id", "amount", "is_tax_inclusive")),
+        "adjustments": dict.fromkeys(("amount", "is_tax_inclusive")),
         "tax_lines": dict.fromkeys(("code", "description", "rate")),
     },
     "shipping_methods": {
         **dict.fromkeys(("id", "name", "amount", "is_tax_inclusive")),
-        "detail": dict.fromkeys(("return_id", "exchange_id", "claim_id")),
-        "adjustments": dict.fromkeys(("id", "amount", "is_tax_inclusive")),
+        "adjustments": dict.fromkeys(("amount", "is_tax_inclusive")),
         "tax_lines": dict.fromkeys(("code", "description", "rate")),
     },
-    "credit_lines": dict.fromkeys(("id", "amount", "reference")),
+    "credit_lines": {"amount": None, "metadata": {"created_in_version": None}},
     "payment_collections": {
         "created_at": None,
         "payments": {
@@ -60,14 +59,11 @@ SHAPE: dict[str, Any] = {
         },
     },
     "returns": {
-        **dict.fromkeys(("id", "status", "exchange_id", "claim_id")),
+        **dict.fromkeys(("id", "status")),
         "items": dict.fromkeys(("item_id", "quantity")),
     },
 }  # fmt: skip
 """What is read of an order. A dictionary is a relation; of metadata these keys are kept."""
-
-_REFUNDED = "payment_collection"
-"""Medusa writes a credit line of this reference with every refund that no return stands behind: it is no discount."""
 
 _NO_DIGITS = (
     "BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV", "XAF", "XOF", "XPF",
@@ -101,18 +97,11 @@ class _Item(Struct):
     tax_lines: list[_TaxLine] = []
 
 
-class _Origin(Struct, frozen=True):
-    return_id: str | None = None
-    exchange_id: str | None = None
-    claim_id: str | None = None
-
-
 class _Shipping(Struct):
     id: str
     name: str | None
     amount: Decimal
     is_tax_inclusive: bool = False
-    detail: _Origin = _Origin()
     adjustments: list[_Adjustment] = []
     tax_lines: list[_TaxLine] = []
 
@@ -152,7 +141,12 @@ class _Collection(Struct):
 
 class _Credit(Struct):
     amount: Decimal
-    reference: str | None = None
+    metadata: dict[str, Any] | None = None
+
+    @property
+    def from_the_start(self) -> bool:
+        """Not one that was written with a refund."""
+        return not (self.metadata or {}).get("created_in_version")
 
 
 class _Returned(Struct):
@@ -163,8 +157,6 @@ class _Returned(Struct):
 class _Return(Struct):
     id: str
     status: str
-    exchange_id: str | None = None
-    claim_id: str | None = None
     items: list[_Returned] = []
 
 
@@ -174,6 +166,11 @@ class _Swap(Struct):
     return_id: str | None
     cancelled: bool
     lines: list[str]
+
+
+class _Later(Struct):
+    method: str
+    of: str
 
 
 class _Customer(Struct):
@@ -189,6 +186,7 @@ class _Order(Struct):
     currency_code: str
     edited: bool
     swaps: list[_Swap]
+    later_shipping: list[_Later]
     custom_display_id: str | None = None
     email: str | None = None
     metadata: dict[str, Any] | None = None
@@ -213,7 +211,7 @@ _V = TypeVar("_V", bound=Value)
 
 def stable(order: dict[str, Any]) -> bytes:
     """What ``SHAPE`` names of the order; the same bytes as long as that is the same: lists come in any order."""
-    kept = {name: order[name] for name in ("edited", "swaps")}
+    kept = {name: order[name] for name in ("edited", "swaps", "later_shipping")}
     return _STABLE.encode(_pruned(order, SHAPE) | kept)
 
 
@@ -243,10 +241,21 @@ def to_order(raw: bytes, on_account: Collection[str] = ()) -> Order:
             "Replay it; if it stays so, something between Medusa and Crossdock spoils its answers.",
         ) from None
     what = f"order {order.number}"
-    swapped = {line for swap in order.swaps for line in swap.lines}
+    try:
+        return _order(order, on_account, what)
+    except ArithmeticError:
+        raise Reject(
+            "too_large",
+            f"An amount of {what} is beyond all sense.",
+            "Correct it in Medusa (Orders > the order), or discard this entry.",
+        ) from None
+
+
+def _order(order: _Order, on_account: Collection[str], what: str) -> Order:
+    later = {line for swap in order.swaps for line in swap.lines} | {one.method for one in order.later_shipping}
     lines = [
-        *(_item(item, what) for item in order.items if item.quantity > 0 and item.id not in swapped),
-        *(_shipping(one, what) for one in order.shipping_methods if not _origin(one)),
+        *(_item(item, what) for item in _by_id(order.items) if item.quantity > 0 and item.id not in later),
+        *(_shipping(one, what) for one in _by_id(order.shipping_methods) if one.id not in later),
     ]
     metadata = order.metadata or {}
     account = metadata.get("erp_account")
@@ -276,9 +285,7 @@ def to_order(raw: bytes, on_account: Collection[str] = ()) -> Order:
         bill_to=_place(order.billing_address, what),
         lines=tuple(lines),
         payments=tuple(
-            _payment(one, order.currency_code, what)
-            for one in sorted(payments, key=lambda one: one.id)
-            if one.provider_id not in on_account
+            _payment(one, order.currency_code, what) for one in _by_id(payments) if one.provider_id not in on_account
         ),
         returns=tuple(_returns(order, {line.id for line in lines}, what)),
     )
@@ -295,8 +302,15 @@ def _charged(order: _Order, lines: Iterable[Line]) -> Decimal:
     if placed and not order.edited:
         return _payable(sum(placed, Decimal(0)), order.currency_code)
     total = sum((_gross(line) for line in lines), Decimal(0))
-    given = sum((one.amount for one in order.credit_lines if one.reference != _REFUNDED), Decimal(0))
+    given = sum((one.amount for one in order.credit_lines if one.from_the_start), Decimal(0))
     return _payable(total - given, order.currency_code)
+
+
+_Identified = TypeVar("_Identified", _Item, _Shipping, _Payment)
+
+
+def _by_id(rows: Iterable[_Identified]) -> list[_Identified]:
+    return sorted(rows, key=lambda row: row.id)
 
 
 def _gross(line: Line) -> Decimal:
@@ -410,7 +424,8 @@ def _returns(order: _Order, lines: Collection[str], what: str) -> Iterator[Retur
         sent = [_item(one, what) for one in instead]
         if swap and swap.kind == "claim" and not back:  # what is replaced is paid already, and stays with the shopper
             sent = [line.model_copy(update={"discount": line.discount + line.net, "net": Decimal(0)}) for line in sent]
-        charges = (one for one in order.shipping_methods if _origin(one) in {id_, *((swap.id,) if swap else ())})
+        owners = {id_, swap.id} if swap else {id_}
+        methods = {one.method for one in order.later_shipping if one.of in owners}
         yield _build(
             Return,
             f"return {id_} of {what}",
@@ -421,13 +436,8 @@ def _returns(order: _Order, lines: Collection[str], what: str) -> Iterator[Retur
                 _build(Returned, f"return {id_} of {what}", line=one.item_id, quantity=one.quantity)
                 for one in sorted(back.items if back else (), key=lambda one: one.item_id)
             ),
-            instead=(*sent, *(_shipping(one, what) for one in charges)),
+            instead=(*sent, *(_shipping(one, what) for one in _by_id(order.shipping_methods) if one.id in methods)),
         )
-
-
-def _origin(method: _Shipping) -> str | None:
-    """The return, exchange or claim it was charged for; None: the order."""
-    return method.detail.exchange_id or method.detail.claim_id or method.detail.return_id
 
 
 def _place(address: _Address | None, what: str) -> Place | None:

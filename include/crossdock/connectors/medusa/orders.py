@@ -84,10 +84,10 @@ class Orders:
             found = self._api.get("/admin/orders", {"id[]": some, "limit": _PAGE, "fields": ",".join(_FIELDS)})
             asked = {order["id"]: order for order in found["orders"] if order["id"] in set(some)}
             more = self._api.get("/admin/erp/orders", {"id[]": list(asked)})["orders"] if asked else ()
-            swaps = {one["id"]: one for one in more}
-            if missing := asked.keys() - swaps.keys():
+            changes = {one["id"]: one for one in more}
+            if missing := asked.keys() - changes.keys():
                 raise Retry(f"Medusa's extension says nothing of {len(missing)} of {len(asked)} orders.")
-            yield [_row(order, swaps[id_]) for id_, order in sorted(asked.items()) if not order["is_draft_order"]]
+            yield [_row(order, changes[id_]) for id_, order in sorted(asked.items()) if not order["is_draft_order"]]
 
 
 def _row(order: Mapping[str, Any], more: Mapping[str, Any]) -> Row:
@@ -100,7 +100,7 @@ def _fields(shape: Mapping[str, Any], path: str = "") -> Iterator[str]:
     for name, inner in shape.items():
         if inner is None and not path:
             yield name
-        elif inner is not None and name not in ("metadata", "detail"):  # no relations
+        elif inner is not None and name != "metadata":
             yield f"*{path}{name}"
             yield from _fields(inner, f"{path}{name}.")
 

@@ -29,14 +29,15 @@ async function changedOrders(db, { since, after, limit }) {
 }
 
 /**
- * What Medusa's own route of orders does not say: whether an edit was confirmed, and which lines and shipping methods
- * came with an exchange or a claim: [{id, edited, swaps: [{id, kind, return_id, cancelled, lines: [id]}]}].
+ * What Medusa's own list of orders does not say: whether an edit was confirmed, and which lines and shipping methods came
+ * with a return, an exchange or a claim: [{id, edited, swaps: [{id, kind, return_id, cancelled, lines: [LINE]}],
+ * later_shipping: [{method, of}]}].
  */
-async function swapsOf(db, ids) {
+async function changesOf(db, ids) {
   const { rows } = await db.raw(
     `select o.id, exists (
          select from order_change c where c.order_id = o.id and c.change_type = 'edit' and c.status = 'confirmed'
-       ) as edited, coalesce(s.swaps, '[]') as swaps
+       ) as edited, coalesce(s.swaps, '[]') as swaps, coalesce(f.methods, '[]') as later_shipping
      from "order" o left join lateral (
        select json_agg(json_build_object('id', w.id, 'kind', w.kind, 'return_id', w.return_id,
          'cancelled', w.canceled_at is not null, 'lines', w.lines) order by w.id) as swaps
@@ -52,11 +53,18 @@ async function swapsOf(db, ids) {
          )
          from order_claim c where c.order_id = o.id and c.deleted_at is null
        ) w
-     ) s on true
+     ) s on true left join lateral (
+       select json_agg(json_build_object('method', m.method, 'of', m.of) order by m.method, m.of) as methods
+       from (
+         select distinct h.shipping_method_id as method, coalesce(h.return_id, h.exchange_id, h.claim_id) as of
+         from order_shipping h
+         where h.order_id = o.id and coalesce(h.return_id, h.exchange_id, h.claim_id) is not null
+       ) m
+     ) f on true
      where o.id = any(?)`,
     [ids]
   )
   return rows
 }
 
-module.exports = { changedOrders, swapsOf }
+module.exports = { changedOrders, changesOf }

@@ -1,7 +1,7 @@
 const { database } = require("../../../../lib/database")
-const { swapsOf } = require("../../../../lib/orders")
+const { changesOf } = require("../../../../lib/orders")
 
-/** GET /admin/erp/orders?id[]=ORDER -> {orders: [{id, edited, swaps: [{id, kind, return_id, cancelled, lines}]}]} */
+/** GET /admin/erp/orders?id[]=ORDER -> {orders: [{id, edited, swaps, later_shipping}]}, see lib/orders.js. */
 module.exports.GET = async (req, res) => {
-  res.json({ orders: await swapsOf(database(req.scope), [req.query.id ?? []].flat()) })
+  res.json({ orders: await changesOf(database(req.scope), [req.query.id ?? []].flat()) })
 }
