@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 from crossdock.connectors.medusa.api import Api
-from crossdock.errors import Reject
+from crossdock.errors import AnswerLost, Reject
 
 Json = dict[str, Any]
 
@@ -84,7 +84,7 @@ class Telling:
             self._post(f"fulfillments/{there['id']}/mark-as-delivered", {}, done="already been marked delivered")
 
     def _fulfilment_of(self, number: str) -> Json | None:
-        """The fulfilment of this shipment. Of two, whoever made them at the same moment, the younger is cancelled."""
+        """The fulfilment of this shipment. Of two, made at the same moment in a stock Medusa, one is cancelled."""
         live = [
             one for one in self._order["fulfillments"]
             if (one["metadata"] or {}).get("erp_shipment") == number and not one["canceled_at"]
@@ -211,6 +211,8 @@ class Telling:
         except Reject as refusal:
             if done and done in refusal.reason:
                 return {}
+            if refusal.code == "conflict":
+                raise AnswerLost(f"Somebody else is at work on the same order in the shop: {refusal.reason}") from None
             raise
 
     def _names(self, lines: Collection[str]) -> str:

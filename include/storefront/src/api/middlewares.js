@@ -1,5 +1,6 @@
 const { authenticate, defineMiddlewares } = require("@medusajs/framework/http")
 const carts = require("../lib/carts")
+const { oneAtATime } = require("../lib/fulfilments")
 const guard = require("../lib/guard")
 const { hideWithdrawn, onlyBuyable } = require("../lib/withdrawn")
 
@@ -11,6 +12,7 @@ module.exports = {
       { matcher: "/admin/erp/*", method: ["POST"], bodyParser: { sizeLimit: "10mb" } },
       { matcher: "/admin/erp/images", method: ["POST"], bodyParser: { sizeLimit: "16mb" } },
       { matcher: "/admin/price-lists", method: ["POST"], bodyParser: { sizeLimit: "10mb" } },
+      { matcher: "/admin/orders/:id/fulfillments", middlewares: [oneAtATime] },
       { matcher: "/auth", middlewares: [guard.currentLogin] },
       { matcher: "/auth/customer/emailpass", middlewares: [guard.buyersLogin] },
       { matcher: "/store", middlewares: [guard.currentLogin, guard.noForgedMetadata, guard.noRawPrices] },
