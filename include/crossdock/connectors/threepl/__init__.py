@@ -1,0 +1,1 @@
+"""Third-party warehouses, by the files they send."""
