@@ -14,7 +14,7 @@ import msgspec
 import pytest
 from tests.buying import HOME, Buying
 from tests.contracts.asking import flat, later, since
-from tests.shop_fixtures import CONNECTION, Shop, email_of, new_account
+from tests.shop_fixtures import CONNECTION, Refused, Shop, email_of, new_account
 
 from crossdock.connectors.medusa.adapter import Medusa
 from crossdock.connectors.medusa.hook import MedusaHook
@@ -458,6 +458,15 @@ def test_a_stock_medusa_is_no_source_of_orders(source: Source[Order], monkeypatc
     for rows in (source.changed(Window(None, source.now())), source.read(["order_1"])):
         with pytest.raises(Misconfigured, match="no ERP extension"):
             flat(rows)
+
+
+def test_only_administrators_ask_for_orders_and_only_for_times_that_are_some(shop: Shop) -> None:
+    for path in ("/admin/erp/orders", "/admin/erp/orders/changed"):
+        with pytest.raises(Refused, match="401"):
+            shop.get(path)
+    assert shop.get("/admin/erp/orders", shop.admin) == {"orders": []}
+    with pytest.raises(Refused, match=r"400.*ISO 8601"):
+        shop.get("/admin/erp/orders/changed?since=yesterday", shop.admin)
 
 
 def test_a_provider_on_account_promises_and_pays_nothing(

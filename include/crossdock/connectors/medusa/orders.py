@@ -5,18 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 from crossdock.connectors.medusa import order_mapping
 from crossdock.connectors.medusa.api import Api, chunks
 from crossdock.domain.order import Order
 from crossdock.errors import Misconfigured, Reject, Retry
-from crossdock.ports import Row, Window
+from crossdock.ports import Placed, Row, Window
 
 _PAGE = 100
 """Orders in one call: more of them take longer each, and their ids make the URL too long."""
 
-_IDS = 1000
+_IDS = 10_000
+"""Ids in one call: the shop looks for all that changed every time."""
+_EVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class Orders:
@@ -58,6 +61,14 @@ class Orders:
     def parts(self) -> Iterator[Sequence[str]]:
         """None: an order is never deleted, and all of it is read at once."""
         yield from ()
+
+    def placed(self, window: Window) -> Iterator[Sequence[Placed]]:
+        """By what was authorised for them. Not due: cancelled, without a payment, edited, or touched since."""
+        since, until = (time.astimezone(UTC).isoformat() for time in (window.since or _EVER, window.until))
+        asked, after = {"since": since, "until": until, "limit": _IDS}, ""
+        while page := self._api.get("/admin/erp/orders/placed", {**asked, "after": after})["orders"]:
+            yield [Placed(one["id"], Decimal(one["worth"]), one["due"]) for one in page]
+            after = page[-1]["id"]
 
     def parse(self, raw: bytes) -> Order:
         """See order_mapping.py."""

@@ -1,22 +1,25 @@
 /**
  * Medusa's order.updated_at stands still when a payment is captured or refunded, and when a return is settled: whatever
  * hangs on an order is asked for its own time. migration-scripts/order-indexes.js has an index for each of these.
+ * (deleted_at is named where Medusa's own indexes name it.)
  */
 const TOUCHED = `
   select id from "order" where updated_at >= :since
   union select order_id from order_change where updated_at >= :since
   union select order_id from order_item where updated_at >= :since
-  union select i.order_id from order_line_item l join order_item i on i.item_id = l.id where l.updated_at >= :since
+  union select i.order_id from order_line_item l join order_item i on i.item_id = l.id and i.deleted_at is null
+    where l.updated_at >= :since
   union select order_id from "return" where updated_at >= :since
   union select order_id from order_exchange where updated_at >= :since
   union select order_id from order_claim where updated_at >= :since
-  union select o.order_id from fulfillment f join order_fulfillment o on o.fulfillment_id = f.id where f.updated_at >= :since
-  union select o.order_id from order_payment_collection o join (
+  union select o.order_id from fulfillment f join order_fulfillment o on o.fulfillment_id = f.id and o.deleted_at is null
+    where f.updated_at >= :since
+  union select o.order_id from (
     select id from payment_collection where updated_at >= :since
     union select payment_collection_id from payment where updated_at >= :since
     union select p.payment_collection_id from capture c join payment p on p.id = c.payment_id where c.updated_at >= :since
     union select p.payment_collection_id from refund r join payment p on p.id = r.payment_id where r.updated_at >= :since
-  ) as money on money.id = o.payment_collection_id`
+  ) m join order_payment_collection o on o.payment_collection_id = m.id and o.deleted_at is null`
 
 /** Ids, in their order, of placed orders of which anything changed at `since` (ISO) or later; without it of all. */
 async function changedOrders(db, { since, after, limit }) {
@@ -36,7 +39,8 @@ async function changedOrders(db, { since, after, limit }) {
 async function changesOf(db, ids) {
   const { rows } = await db.raw(
     `select o.id, exists (
-         select from order_change c where c.order_id = o.id and c.change_type = 'edit' and c.status = 'confirmed'
+         select from order_change c
+         where c.order_id = o.id and c.change_type = 'edit' and c.status = 'confirmed' and c.deleted_at is null
        ) as edited, coalesce(s.swaps, '[]') as swaps, coalesce(f.methods, '[]') as later_shipping
      from "order" o left join lateral (
        select json_agg(json_build_object('id', w.id, 'kind', w.kind, 'return_id', w.return_id,
@@ -58,7 +62,7 @@ async function changesOf(db, ids) {
        from (
          select distinct h.shipping_method_id as method, coalesce(h.return_id, h.exchange_id, h.claim_id) as of
          from order_shipping h
-         where h.order_id = o.id and coalesce(h.return_id, h.exchange_id, h.claim_id) is not null
+         where h.order_id = o.id and h.deleted_at is null and coalesce(h.return_id, h.exchange_id, h.claim_id) is not null
        ) m
      ) f on true
      where o.id = any(?)`,
@@ -67,4 +71,4 @@ async function changesOf(db, ids) {
   return rows
 }
 
-module.exports = { changedOrders, changesOf }
+module.exports = { TOUCHED, changedOrders, changesOf }
