@@ -560,7 +560,8 @@ def test_payments_are_carried_on_from_any_half(target, sale, monkeypatch, call):
 
     def lose(self: TrytonHook, method: str, *params: Any, **context: Any) -> Any:
         answer = write(self, method, *params, **context)
-        if method in (f"model.account.payment.{call}", f"wizard.account.payment.{call}.execute"):
+        names = (f"model.account.payment.{call}", f"wizard.account.payment.{call}.execute")
+        if method in names or (call, method) == ("create", "model.sale.sale.write"):
             raise AnswerLost("no answer")
         return answer
 
@@ -744,3 +745,23 @@ def test_what_is_missing_in_tryton_is_said_by_the_test_button_and_by_the_first_o
 
 def test_the_fingerprint_names_address_database_and_company(target, erp):
     assert target.fingerprint() == f"tryton {erp.url} erp company 1"
+
+
+def test_a_payment_that_is_told_late_and_was_told_again_meanwhile_is_refused(target, sale, monkeypatch):
+    order = an_order(payments=(a_payment("11.90"),))
+    write, held_up = TrytonHook.write, []
+
+    def late(self: TrytonHook, method: str, *params: Any, **context: Any) -> Any:
+        if method == "model.sale.sale.write":
+            held_up.append((params, context))
+            raise AnswerLost("no answer")
+        return write(self, method, *params, **context)
+
+    with monkeypatch.context() as patch, pytest.raises(AnswerLost):
+        patch.setattr(TrytonHook, "write", late)
+        put(target, order)
+    put(target, order)
+    [(params, context)] = held_up
+    with pytest.raises(Retry, match="changing the same record"):
+        target._rpc.write("model.sale.sale.write", *params, **context)
+    assert [row["reference"] for row in sale(order)["payments."]] == [order.payments[0].id]

@@ -48,9 +48,10 @@ class Payments:
             for key, order in moved.items()
             if sales[key]["currency"] not in journals
         }
+        stamps = self._stamps([sales[key]["id"] for key in moved if key not in notes])
         references = {one.reference for key in moved if key not in notes for one in money[key]}
         booked = self._read(["reference", "in", sorted(references)]) if references else []
-        new = []
+        new: dict[int, list[dict[str, Any]]] = {}
         for key, order in moved.items():
             if key in notes:
                 continue
@@ -59,15 +60,35 @@ class Payments:
                 there = [row for row in booked if (row["reference"], row["kind"]) == one[:2]]
                 left = one.amount - sum(row["amount"] for row in there if row["state"] != "failed")
                 if left > 0:
-                    new.append(self._values(one, left, order, sale, journals[sale["currency"]]))
+                    values = self._values(one, left, order, sale, journals[sale["currency"]])
+                    new.setdefault(sale["id"] if values["origin"] else 0, []).append(values)
                 elif left < 0:
                     notes[key] = f"payment {one.reference}: Tryton has {-left} {order.currency} more than the shop"
-        made = self._rpc.write("model.account.payment.create", new) if new else []
-        self._succeed(
-            [*[row for row in booked if row["state"] in _OPEN], *(self._read(["id", "in", made]) if made else [])]
-        )
+        if new:
+            self._create(new, stamps)
+            booked = self._read(["reference", "in", sorted(references)])
+        self._succeed([row for row in booked if row["state"] in _OPEN])
         self._attach(booked, {one.reference: sales[key] for key in moved for one in money[key]})
         return notes
+
+    def _stamps(self, sales: list[int]) -> dict[str, str]:
+        """When each was written last, as Tryton compares it (``_timestamp``). Read before payments are looked for."""
+        rows = table(self._rpc, "sale.sale", [["id", "in", sales]], ["_timestamp"]) if sales else []
+        return {f"sale.sale,{row['id']}": row["_timestamp"] for row in rows}
+
+    def _create(self, new: Mapping[int, list[dict[str, Any]]], stamps: Mapping[str, str]) -> None:
+        """As lines of their sales, so that a call which arrives after its repetition finds the sale changed, and is
+
+        refused: nothing else keeps a payment from being booked twice. 0: those of sales that may not have them yet.
+        """
+        actions: list[Any] = []
+        for sale, payments in new.items():
+            if sale:
+                actions += [[sale], {"payments": [["create", [{**one, "origin": None} for one in payments]]]}]
+        if actions:
+            self._rpc.write("model.sale.sale.write", *actions, _timestamp=dict(stamps))
+        if new.get(0):
+            self._rpc.write("model.account.payment.create", new[0])
 
     def _succeed(self, payments: Sequence[Record]) -> None:
         """From whatever state they are in."""
