@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from tests.contracts.asking import flat, later, since
 from tests.erp_fixtures import CONNECTION, RunningErp
-from tests.warehouse import Warehouse
+from tests.warehouse import Warehouse, today
 
 from crossdock.connectors.tryton.adapter import Tryton
 from crossdock.connectors.tryton.order_status import Statuses
@@ -20,7 +20,6 @@ from crossdock.errors import Misconfigured, Reject
 pytestmark = pytest.mark.e2e
 
 URLS = {"tracking_urls": "DHL=https://dhl.example/?id={number}&l=de, ups=https://ups.example/{number}"}
-TODAY = dt.date.today()  # noqa: DTZ011 - the merchant's wall calendar
 A, B = "ordli_A", "ordli_B"
 
 
@@ -47,7 +46,7 @@ def test_a_confirmed_order_is_open_with_all_of_it_in_one_shipment(source, wareho
     sale = warehouse.order((A, 5), (B, 2))
     [shipment] = warehouse.shipments(sale)
     ours = status(source, warehouse, sale)
-    assert (ours.key, ours.state, ours.promised) == (warehouse.web_id(sale), "open", TODAY)
+    assert (ours.key, ours.state, ours.promised) == (warehouse.web_id(sale), "open", today())
     assert abs(ours.booked_at - source.now()) < dt.timedelta(minutes=1)
     assert ours.shipments == (
         Shipment(
@@ -65,12 +64,12 @@ def test_what_could_not_be_picked_waits_in_another_shipment(source, warehouse):
     [first] = warehouse.shipments(sale)
     warehouse.leave(first, 3)
     ours = status(source, warehouse, sale)
-    assert (ours.state, ours.promised) == ("partly sent", TODAY)
+    assert (ours.state, ours.promised) == ("partly sent", today())
     assert [(one.status, parts(one)) for one in ours.shipments] == [("sent", {A: 3, B: 2}), ("open", {A: 2})]
     warehouse.leave(warehouse.shipments(sale)[1])
     ours = status(source, warehouse, sale)
     assert (ours.state, ours.promised) == ("sent", None)
-    assert [(one.status, one.sent_on) for one in ours.shipments] == [("sent", TODAY)] * 2
+    assert [(one.status, one.sent_on) for one in ours.shipments] == [("sent", today())] * 2
 
 
 def test_the_same_product_on_two_lines_is_told_by_line_and_pieces_of_one_line_add_up(source, warehouse):
@@ -146,15 +145,25 @@ def test_given_up_in_part_is_sent(source, warehouse):
 def test_the_promised_day_is_the_last_one(source, warehouse):
     sale = warehouse.order((A, 5))
     warehouse.leave(warehouse.shipments(sale)[0], 3)
-    day = TODAY + dt.timedelta(days=9)
+    day = today() + dt.timedelta(days=9)
     warehouse.write("stock.shipment.out", warehouse.shipments(sale)[1], planned_date=day)
     assert status(source, warehouse, sale).promised == day
+
+
+def test_an_amended_sale_has_another_shipment(source, warehouse, erp):
+    sale = warehouse.order((A, 5), (B, 2))
+    [before] = status(source, warehouse, sale).shipments
+    warehouse.write("sale.line", warehouse.lines(sale)[0], quantity=3.0)
+    erp.admin.press("sale.amendment", "validate_amendment", erp.admin.create("sale.amendment", {"sale": sale}))
+    ours = status(source, warehouse, sale)
+    assert (ours.state, [parts(one) for one in ours.shipments]) == ("open", [{A: 3, B: 2}])
+    assert ours.shipments[0].number != before.number
 
 
 CHANGES: dict[str, Callable[[Warehouse, int, int], Any]] = {
     "a line's note": lambda hands, sale, shipment: hands.write("sale.line", hands.lines(sale)[0], note="ordli_C"),
     "a move": lambda hands, sale, shipment: hands.write(
-        "stock.move", hands.move(shipment), planned_date=TODAY + dt.timedelta(days=3)
+        "stock.move", hands.move(shipment), planned_date=today() + dt.timedelta(days=3)
     ),
     "a package more": lambda hands, sale, shipment: hands.parcel(shipment, "T1"),
     "the carrier": lambda hands, sale, shipment: hands.write(
