@@ -21,7 +21,8 @@ from crossdock.ports import Content, Found, Outcome, Put
 
 Json = dict[str, Any]
 
-_PAGE = 1_000
+_PAGE = 200
+"""Orders in one answer: Medusa sends their lines too, whatever is asked for."""
 
 
 class Statuses(Shop):
@@ -38,7 +39,7 @@ class Statuses(Shop):
     @cached_property
     def _locations(self) -> dict[str, str]:
         """Ids of the stock locations by the ERP's code of the warehouse."""
-        params = {"fields": "id,metadata", "limit": _PAGE}
+        params = {"fields": "id,metadata", "limit": 1_000}
         places = self._api.get("/admin/stock-locations", params)["stock_locations"]
         return {code: place["id"] for place in places if (code := (place["metadata"] or {}).get("erp_code"))}
 
