@@ -327,6 +327,7 @@ def test_the_same_order_from_two_threads_at_once_is_one_sale(connect, sale):
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(insist, targets)
     assert [one.target_id for one in first] == [one.target_id for one in second]
+    put(targets[0], *orders)  # SQLite, which locks nothing, lets a shipment be made twice: that is made good
     for order in orders:
         assert sale(order)["state"] == "processing" and len(sale(order)["shipments."]) == 1
 
@@ -683,7 +684,66 @@ def test_a_product_archived_since_is_booked(target, sale):
     assert sale(order)["state"] == "processing"
 
 
+def test_what_was_booked_does_not_mind_that_its_product_was_renamed_or_taken_from_sale(target, erp, sale):
+    code, template = erp.product()
+    a, b = a_line(2, "20.00", f"{code}-BLACK"), a_line(1, "10.00", f"{code}-YELLOW")
+    order = an_order(a, b)
+    put(target, order)
+    products = erp.rows_of("product.product", "template", template)
+    erp.admin("model.product.product.write", products[:1], {"suffix_code": "-RENAMED"})
+    erp.admin("model.product.template.write", [template], {"salable": False})
+    paid = order.model_copy(update={"payments": (a_payment("11.90"),)})
+    put(target, paid)
+    assert quantities(sale(order)) == {a.id: 2, b.id: 1} and len(sale(order)["payments."]) == 1
+    put(target, paid.model_copy(update={"returns": (a_return(b, 1),)}))
+    assert refusal(target, an_order(a_line(sku=f"{code}-YELLOW"))).code == "not_salable"
+
+
+def test_the_shops_own_guest_party_is_never_booked_to(connect, erp):
+    shop = erp.id_of("web.shop", "Medusa")
+    erp.admin("model.web.shop.write", [shop], {"guest_party": erp.admin.id_of("party.party", ["code", "=", GUESTS])})
+    try:
+        with pytest.raises(Misconfigured, match="guest party"):
+            tell(connect(), an_order())
+    finally:
+        erp.admin("model.web.shop.write", [shop], {"guest_party": None})
+
+
 # ------------------------------------------------------------------ odd
+
+
+def test_a_question_that_tryton_asks_before_it_confirms_holds_this_order_alone(target, sale, monkeypatch):
+    asked, good = an_order(), an_order()
+    write = TrytonHook.write
+
+    def ask(self: TrytonHook, method: str, *params: Any, **context: Any) -> Any:
+        if method == "model.sale.sale.confirm" and sale(asked)["id"] in params[0]:
+            raise Reject("warning", "Tryton asks: over the credit limit?", "A person has to answer that in Tryton.")
+        return write(self, method, *params, **context)
+
+    monkeypatch.setattr(TrytonHook, "write", ask)
+    first, _ = put(target, asked, good)
+    assert (sale(asked)["state"], sale(good)["state"]) == ("quotation", "processing")
+    assert first.note == "stays a quotation: Tryton asks: over the credit limit?"
+
+
+def test_a_payment_that_is_refused_does_not_stop_those_of_other_orders(target, sale):
+    bad = an_order(payments=(a_payment("11.90"),))
+    good = an_order(payments=(a_payment("11.90"),))
+    write = TrytonHook.write
+
+    def refuse(self: TrytonHook, method: str, *params: Any, **context: Any) -> Any:
+        if bad.payments[0].id in repr(params):
+            raise Reject("refused", "The period is closed.", "Open it.")
+        return write(self, method, *params, **context)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TrytonHook, "write", refuse)
+        first, second = tell(target, bad, good)
+    assert first.refused and first.target_id and second.refused is None
+    assert sale(bad)["payments."] == [] and len(sale(good)["payments."]) == 1
+    put(target, bad)
+    assert len(sale(bad)["payments."]) == 1
 
 
 def test_a_tax_that_is_not_mapped_is_refused_before_anything_is_sent(target):

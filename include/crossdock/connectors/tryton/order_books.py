@@ -9,6 +9,8 @@ invoice.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from decimal import Decimal
 from typing import Any
 
 from crossdock.connectors.tryton import order_mapping
@@ -21,9 +23,9 @@ SALE = (
     "web_id", "state", "number", "total_amount", "party", "currency", "shipment_address",
     "shipments.number", "shipments.state", "shipment_returns.number", "shipment_returns.state",
     "lines.note", "lines.product", "lines.quantity", "lines.unit_price", "lines.taxes", "lines.moves_ignored",
-    "lines.moves.state", "lines.moves.shipment",
+    "lines.moves.state", "lines.moves.quantity", "lines.moves.shipment",
 )  # fmt: skip
-STATE = ("web_id", "state", "number", "party", "currency")
+STATE = ("web_id", "state", "number", "party", "currency", "total_amount")
 
 _OURS = "Changed in the web shop"
 _LEFT = ("shipped", "done", "received")
@@ -48,8 +50,9 @@ class Books:
         wanted = {one.web_id: one for one in documents}
         there = self.read(wanted, SALE)
         new = [one for key, one in wanted.items() if key not in there and not one.cancelled]
+        ours: set[str] = set()
         if new:
-            self._create(new, origins or {})
+            ours = self._create(new, origins or {})
             made = self.read([one.web_id for one in new], SALE)
             for key in made:  # somebody else may have been faster: what is there is carried on
                 self.refused.pop(key, None)
@@ -62,10 +65,17 @@ class Books:
             if key in self.refused:
                 self._forget(row)
         rest = [row for key, row in open_.items() if row["state"] in ("draft", "quotation") and key not in self.refused]
-        ready = [row for row in rest if not self._is_held(wanted, row)]
+        ready = [row for row in rest if self._try(row["web_id"], self._is_held, wanted[row["web_id"]], row) is False]
         self._press("confirm", ready, "quotation")
         self._warned(ready)
+        for key, row in self.read([row["web_id"] for row in ready if row["web_id"] not in ours], SALE).items():
+            if key not in self.refused and row["state"] != "quotation":
+                self._try(key, self._bring, wanted[key], row)
         self.sales |= self.read(there, STATE)
+        for key, row in self.sales.items():
+            one = wanted.get(key)
+            if one and not one.cancelled and one.charged not in (None, row["total_amount"]) and key not in self.refused:
+                self.note(key, f"sale {row['number']} comes to {row['total_amount']}, charged was {one.charged}")
 
     def read(self, web_ids: Iterable[str], fields: Sequence[str]) -> dict[str, Record]:
         """The shop's sales, by web id."""
@@ -116,7 +126,8 @@ class Books:
 
     # ------------------------------------------------------------ new ones
 
-    def _create(self, documents: Iterable[Document], origins: dict[str, int]) -> None:
+    def _create(self, documents: Iterable[Document], origins: dict[str, int]) -> set[str]:
+        """Those that are surely made by this call."""
         for one in documents:
             self._try(one.web_id, self._check, one)
         good = [one for one in documents if one.web_id not in self.refused]
@@ -126,14 +137,14 @@ class Books:
             values[one.web_id] = self._try(one.web_id, self._values, one, origins.get(one.web_id))
         ready = [key for key, value in values.items() if value]
         self._each(ready, lambda keys: self._rpc.write("model.sale.sale.create", [values[key] for key in keys]))
+        return set(ready) - self.refused.keys()
 
     def _check(self, one: Document) -> None:
         self._company.currency(one.order)
         self._references.party(one.order)
         self._references.check_countries(one.order)
         for line in one.lines:
-            if line.sku:
-                self._references.product(line.sku)
+            self._references.product(line)
 
     def _values(self, one: Document, origin: int | None) -> dict[str, Any]:
         order, party, company = one.order, self._references.party(one.order), self._company
@@ -149,7 +160,7 @@ class Books:
             "party": party["id"],
             "invoice_address": self._references.bill_to(order),
             "shipment_address": self._references.ship_to(order),
-            "warehouse": company.shop["warehouses"][0],
+            "warehouse": min(company.shop["warehouses"]),
             "web_shop": company.shop["id"],
             "web_id": one.web_id,
             "reference": one.reference,
@@ -161,17 +172,19 @@ class Books:
         }
 
     def _line(self, line: order_mapping.SaleLine) -> dict[str, Any]:
-        product = self._references.product(line.sku) if line.sku else None
-        return line_values(line, product, self._company.tax_ids)
+        return line_values(line, self._references.product(line), self._company.tax_ids)
 
     def _lines(self, one: Document) -> list[order_mapping.SaleLine]:
         """With the rounding line that will be needed, as far as we can tell; Tryton's total is the judge."""
-        cent = self._company.currency(one.order)["rounding"]
         try:
-            rounding = order_mapping.rest(one, order_mapping.total(one.lines, self._company.rates, cent))
+            rounding = order_mapping.rest(one, self._total(one))
         except Reject:
             rounding = None
         return [*one.lines, *([rounding] if rounding else [])]
+
+    def _total(self, one: Document) -> Decimal:
+        cent: Decimal = self._company.currency(one.order)["rounding"]
+        return order_mapping.total(one.lines, self._company.rates, cent)
 
     # ------------------------------------------------------------ those that are there
 
@@ -221,10 +234,11 @@ class Books:
     def _forget(self, row: Record) -> None:
         """A draft that was never quoted, and will not be."""
         if row["state"] == "draft" and not row["number"]:
-            self._rpc.write("model.sale.sale.delete", [row["id"]])
+            with suppress(Reject):  # somebody has quoted it in this moment
+                self._rpc.write("model.sale.sale.delete", [row["id"]])
 
-    def _is_held(self, wanted: dict[str, Document], row: Record) -> bool:
-        why = self._references.held(wanted[row["web_id"]].order)
+    def _is_held(self, one: Document, row: Record) -> bool:
+        why = self._references.held(one.order)
         if why:
             self.note(row["web_id"], f"stays a quotation: {why}")
         return bool(why)
@@ -237,9 +251,6 @@ class Books:
 
     def _changes(self, one: Document, row: Record, lines: Sequence[order_mapping.SaleLine]) -> list[Change]:
         """A rounding line alone is no change as long as the total is right."""
-        for line in one.lines:
-            if line.sku:
-                self._references.product(line.sku)
         found = changes(lines, row["lines."], self._references.products, self._company.tax_ids)
         if row["total_amount"] == one.charged and all(map(_is_rounding, found)):
             return []
@@ -262,16 +273,19 @@ class Books:
     # ------------------------------------------------------------ those in process
 
     def _amend(self, one: Document, row: Record) -> None:
-        found = self._changes(one, row, self._lines(one))
+        found, twice = self._changes(one, row, self._lines(one)), _twice(row)
         if found:
-            order_mapping.rest(one, order_mapping.total(one.lines, self._company.rates))
-            touched = [move for change in found if change.there for move in change.there["moves."]]
+            order_mapping.rest(one, self._total(one))
+        if found or twice:
+            touched = [move for change in found if change.there for move in change.there["moves."]] + twice
             self._allow(one, row, touched, (*_AT_HAND, *_LEFT))
             self._back_to_waiting(row, touched)
-        self._write(row, self._written(found), {})
+        self._write(row, self._written(found), again=bool(twice))
 
     def _withdraw(self, one: Document, row: Record) -> None:
         """Nothing is left of it: no shipment, no invoice, every line with quantity 0."""
+        if not (any(line["quantity"] for line in row["lines."]) or any(map(_is_pending, row.get("amendments.", [])))):
+            return
         self._allow(one, row, _moves(row), _LEFT)
         if at_hand := [ship for ship in row["shipments."] if ship["state"] in _AT_HAND]:
             self._rpc.write("model.stock.shipment.out.cancel", [ship["id"] for ship in at_hand])
@@ -285,7 +299,7 @@ class Books:
             ignored = sorted(set(gone) - set(line["moves_ignored"]))
             if line["quantity"] or ignored:
                 actions.append(["write", [line["id"]], {"quantity": 0.0, "moves_ignored": [["add", ignored]]}])
-        self._write(row, actions, {"description": "Cancelled in the web shop"})
+        self._write(row, actions, description="Cancelled in the web shop")
 
     def _allow(self, one: Document, row: Record, moves: Sequence[Record], states: Sequence[str]) -> None:
         """Raises Reject where the warehouse was faster."""
@@ -316,21 +330,24 @@ class Books:
         if assigned:
             self._rpc.write("model.stock.shipment.out.wait", assigned)
 
-    def _write(self, row: Record, actions: Sequence[Any], more: dict[str, Any]) -> None:
-        """Lines and an amendment together, so that one without the other shows that an answer was lost."""
+    def _write(self, row: Record, actions: Sequence[Any], again: bool = False, **more: Any) -> None:
+        """Lines and an amendment together, so that one without the other shows that an answer was lost.
+
+        Nothing to write, nor to process ``again``, and no such trace: nothing is done.
+        """
         ids, amendment = [row["id"]], {"amendments": [["create", [{"description": _OURS}]]]}
         if row["state"] == "confirmed" and actions:
             self._rpc.write("model.sale.sale.process", ids)
         half = row["state"] == "draft"
         if any(action[0] == "create" for action in actions):
             self._rpc.write("model.sale.sale.write", ids, {"state": "draft", "lines": actions})
-            half, actions = True, []
+            half, actions, again = True, [], False
         if half:
             self._rpc.write("model.sale.sale.write", ids, {"state": "processing", **amendment})
             row["state"] = "processing"
-        if actions:
+        if actions or again:
             self._rpc.write("model.sale.sale.write", ids, {"lines": actions, **more, **amendment})
-        if half or actions or any(map(_is_pending, row.get("amendments.", []))):
+        if half or actions or again or any(map(_is_pending, row.get("amendments.", []))):
             now = self.read([row["web_id"]], SALE)[row["web_id"]]
             for one in filter(_is_pending, now["amendments."]):  # one at a time is allowed
                 self._rpc.write("model.sale.amendment.validate_amendment", [one["id"]])
@@ -348,6 +365,23 @@ def _is_rounding(change: Change) -> bool:
 
 def _is_pending(amendment: Record) -> bool:
     return bool(amendment["state"] == "draft" and amendment["description"] == _OURS)
+
+
+def _twice(row: Record) -> list[Record]:
+    """Moves of a whole line that are there more than once.
+
+    Tryton on SQLite locks no records: two calls to confirm at the same time, one of which was given up for lost, may
+    both make the shipment (seen). On PostgreSQL the second one waits and finds it done.
+    """
+    found = []
+    for line in row["lines."]:
+        whole = [
+            move
+            for move in line["moves."]
+            if move["state"] != "cancelled" and move["quantity"] == abs(line["quantity"])
+        ]
+        found += whole if len(whole) > 1 else []
+    return found
 
 
 def _moves(row: Record) -> list[Record]:

@@ -233,7 +233,8 @@ def changes(
     for line in wanted:
         mine = rows.get(line.line, [])
         row: Mapping[str, Any] | None = mine.pop(0) if mine else None
-        if row and row["product"] != (products[line.sku]["id"] if line.sku else None):
+        known = line.sku is None or line.sku in products  # else its code has changed since
+        if row and known and row["product"] != (products[line.sku]["id"] if line.sku else None):
             mine.append(row)
             row = None
         if row is None or not _same(line, row, taxes):

@@ -15,6 +15,7 @@ from crossdock.connectors.tryton.order_mapping import rounded
 from crossdock.connectors.tryton.order_references import Company
 from crossdock.connectors.tryton.reading import Record, table
 from crossdock.domain.order import Order
+from crossdock.errors import Reject
 
 PAYMENT = ("reference", "kind", "amount", "state", "origin")
 _OPEN = ("draft", "submitted", "approved", "processing")
@@ -33,9 +34,19 @@ class Payments:
 
     def __init__(self, company: Company) -> None:
         self._company, self._rpc = company, company.rpc
+        self.refused: dict[str, Reject] = {}
 
-    def settle(self, orders: Iterable[Order], sales: Mapping[str, Record]) -> dict[str, str]:
-        """What could not be booked, in words, by web id."""
+    def settle(self, orders: Sequence[Order], sales: Mapping[str, Record]) -> dict[str, str]:
+        """What could not be booked, in words, by web id. What Tryton refuses goes to ``refused``."""
+        try:
+            return self._settle(orders, sales)
+        except Reject as refusal:
+            if len(orders) == 1:
+                self.refused[orders[0].web_id] = refusal
+                return {}
+            return {key: note for order in orders for key, note in self.settle([order], sales).items()}
+
+    def _settle(self, orders: Sequence[Order], sales: Mapping[str, Record]) -> dict[str, str]:
         money = {order.web_id: list(_moved(order, self._cent(order))) for order in orders if order.web_id in sales}
         moved = {order.web_id: order for order in orders if money.get(order.web_id)}
         if not moved:
@@ -77,9 +88,9 @@ class Payments:
         return {f"sale.sale,{row['id']}": row["_timestamp"] for row in rows}
 
     def _create(self, new: Mapping[int, list[dict[str, Any]]], stamps: Mapping[str, str]) -> None:
-        """As lines of their sales, so that a call which arrives after its repetition finds the sale changed, and is
+        """As lines of their sales: a call that arrives after its repetition finds the sale changed and is refused.
 
-        refused: nothing else keeps a payment from being booked twice. 0: those of sales that may not have them yet.
+        Nothing else keeps a payment from being booked twice. 0: those of sales that may not have them yet.
         """
         actions: list[Any] = []
         for sale, payments in new.items():

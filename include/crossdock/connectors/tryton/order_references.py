@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
-from crossdock.connectors.tryton.order_mapping import CENT, Document, Rules, address_name, folded
+from crossdock.connectors.tryton.order_mapping import CENT, Document, Rules, SaleLine, address_name, folded
 from crossdock.connectors.tryton.reading import ALL, Record, table
 from crossdock.connectors.tryton.reading import Rpc as Reader
 from crossdock.domain.order import Order, Place
@@ -102,7 +102,7 @@ class Company:
         name = self.settings.orders_shop or self.settings.web_shop
         if not name:
             raise Misconfigured("Web orders need the setting orders_shop: the name of a web shop in Tryton.")
-        shops = table(self.rpc, "web.shop", [["name", "=", name]], ["name", "company", "warehouses"])
+        shops = table(self.rpc, "web.shop", [["name", "=", name]], ["company", "warehouses", "guest_party"])
         if not shops:
             raise Misconfigured(f"Tryton has no web shop {name!r}. Make it there, or correct the setting orders_shop.")
         if not shops[0]["warehouses"]:
@@ -165,28 +165,32 @@ class References:
         orders = list({document.order.web_id: document.order for document in documents}.values())
         self._rpc, self._settings = company.rpc, company.settings
         self.products = self._read_products({line.sku for one in documents for line in one.lines if line.sku})
-        self._parties = self._read_parties({self._code(order) for order in orders})
+        self._parties = self._read_parties({self._settings.guest_account, *map(self._code, orders)})
         self._make_shoppers(orders)
         self._addresses = self._read_addresses(orders)
 
-    def product(self, sku: str) -> Record:
-        """Archived ones, too. Raises Reject for one that is not there or may not be sold."""
-        found = self.products.get(sku)
+    def product(self, line: SaleLine) -> Record | None:
+        """Archived ones, too; None for a charge that is no product. Raises Reject for one that cannot be booked."""
+        if line.sku is None:
+            return None
+        found = self.products.get(line.sku)
         if found is None:
             raise Reject(
                 "unknown_sku",
-                f"Tryton has no product {sku!r}.",
+                f"Tryton has no product {line.sku!r}.",
                 "Give the product this code in Tryton, or correct the SKU in the shop; then replay.",
             )
-        if not found["salable"]:
-            raise Reject("not_salable", f"Product {sku!r} is not salable in Tryton.", "Mark it salable, then replay.")
+        if not found["salable"] and line.quantity > 0:
+            raise Reject(
+                "not_salable", f"Product {line.sku!r} is not salable in Tryton.", "Mark it salable there, then replay."
+            )
         return found
 
     def party(self, order: Order) -> Record:
         """Raises Reject for an account that is not there: it is never guessed."""
         code = self._code(order)
         try:
-            return self._parties[code]
+            party = self._parties[code]
         except KeyError:
             if code == self._settings.guest_account:
                 raise Misconfigured(
@@ -198,6 +202,12 @@ class References:
                 f"Tryton has no party with the number {code!r}.",
                 "Create it there or correct the account in the shop; then replay.",
             ) from None
+        if party["id"] == self.company.shop["guest_party"]:
+            raise Misconfigured(
+                f"Party {code!r} is the guest party of Tryton's web shop, whose sales Tryton does not let through. "
+                "Take it out there, or name another party in the setting guest_account."
+            )
+        return party
 
     def is_guest(self, order: Order) -> bool:
         return not order.account
@@ -310,6 +320,7 @@ class References:
     def _make_shoppers(self, orders: Iterable[Order]) -> None:
         """Registered shoppers become parties by their number, which is unique in Tryton."""
         new: dict[str, dict[str, Any]] = {}
+        guests = self._parties.get(self._settings.guest_account)
         for order in orders:
             code = self._code(order)
             if order.account or code == self._settings.guest_account or code in self._parties:
@@ -319,6 +330,7 @@ class References:
             new[code] = {
                 "code": code,
                 "name": address_name(place) or code,
+                "customer_payment_term": guests["customer_payment_term"] if guests else None,
                 "contact_mechanisms": [
                     ["create", [{"type": kind, "value": value} for kind, value in contacts if value]]
                 ],

@@ -50,7 +50,8 @@ class Orders:
 
     def payload(self, record: Order) -> bytes:
         """The order itself. Raises Reject when a tax of it has no name in Tryton."""
-        list(_documents(record, self._company))
+        sale_of(record, self._company.rules)
+        list(returns_of(record, self._company.rules))
         return record.model_dump_json().encode()
 
     def put(self, batch: Sequence[Put], content: Content) -> Iterable[Outcome]:
@@ -75,9 +76,12 @@ class Orders:
         if later:
             origins = {one.web_id: books.sales[key]["id"] for key, one in later}
             books.settle([one for _, one in later], origins)
-        unpaid = Payments(self._company).settle(kept, books.sales)
+        payments = Payments(self._company)
+        unpaid = payments.settle(kept, books.sales)
         for order in orders:
-            yield _outcome(order, refused | books.refused, documents.get(order.key, []), books, unpaid)
+            yield _outcome(
+                order, refused | payments.refused | books.refused, documents.get(order.key, []), books, unpaid
+            )
 
     def find(self, keys: Collection[str]) -> dict[str, Found]:
         """Which orders have a sale. How far it has come only ``put`` can tell, so no fingerprint is given."""
