@@ -6,15 +6,16 @@ Both ways, whenever `customers` has settled (every two minutes, and a moment aft
 `to_erp`: every order of the shop becomes exactly one sale in the ERP, to the cent: on the account of the
 buyer who was logged in, or on the one receivable account for guests. The shop's order id stands in the ERP
 under a database constraint, and before anything is repeated it is looked for. `to_shop`: the ERP's number,
-status, promised date, shipments and tracking are shown to the shopper.
+status, promised date, shipments and tracking are shown to the shopper. `from_3pl`: what the warehouse of a third
+party says it has sent (X12 945) is shipped in the ERP; without a connection `crossdock_3pl` it is skipped.
 
-| | `to_erp` | `to_shop` |
-|---|---|---|
-| Flow | `orders` | `order_status` |
-| Source | orders of `crossdock_storefront` | sales of `crossdock_erp` that came from the shop |
-| Target | sales, payments, returns | fulfilments, tracking, metadata of the order |
-| Quality gate | numbered, worth what was charged, mostly not cancelled | numbered, mostly not cancelled |
-| Needs | the account, else the order waits | - |
+| | `to_erp` | `to_shop` | `from_3pl` |
+|---|---|---|---|
+| Flow | `orders` | `order_status` | `shipping_advice` |
+| Source | orders of `crossdock_storefront` | web sales of `crossdock_erp` | files of `crossdock_3pl` |
+| Target | sales, payments, returns | fulfilments, tracking, metadata of the order | shipments |
+| Quality gate | numbered, worth what was charged, mostly not cancelled | numbered, mostly not cancelled | numbered |
+| Needs | the account, else the order waits | - | - |
 
 Orders placed before the pair's `go_live` are never posted, whatever is asked. Orders that are not paid yet are
 skipped and come when they are. Orders that a person has to look at (credit hold, the shop's hold) are quotations in
@@ -26,10 +27,11 @@ the ERP until somebody confirms them there.
 ## When it fails
 
 Nothing is lost and nothing is posted twice: the watermark moves only when every order has reached a safe place, and
-what may have been carried out is looked for before it is done again. The two groups fail and go on independently.
+what may have been carried out is looked for before it is done again. The groups fail and go on independently.
 
-- **extract**: the shop (`to_erp`) or the ERP (`to_shop`) is away or refuses us; it retries by itself. "has not
-  settled yet": `customers` must run first. "has no go_live": set it in `crossdock.toml`.
+- **extract**: the shop (`to_erp`), the ERP (`to_shop`) or the folder of the warehouse's files (`from_3pl`) is away or
+  refuses us; it retries by itself. "has not settled yet": `customers` must run first. "has no go_live": set it in
+  `crossdock.toml`.
 - **validate**: the batch as a whole looks wrong, nothing was written. The log names the expectation.
 - **transform**: the target, which is asked what it has already, or the store is away: it retries by itself.
 - **load**: the target is away, or writing to it is switched off or not approved (the log says what to type). What
@@ -39,23 +41,36 @@ what may have been carried out is looked for before it is done again. The two gr
   them; trigger the DAG with their ids as `keys`, `crossdock explain orders ID` tells what is known of one.
 
 Single bad orders never fail a run: *Browse > Crossdock* shows them with reason and remedy. `conflict` means that shop
-and ERP have gone different ways (an order edited after it was sent): the remedy is a proposal for a person.
+and ERP have gone different ways (an order edited after it was sent), or the warehouse and the ERP: the remedy is a
+proposal for a person.
 """
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_current_context, task, task_group
 from airflow.sdk.exceptions import AirflowSkipException
 
 from crossdock.airflow import assets
-from crossdock.airflow.defaults import ALERTED, DEFAULT_ARGS, ERP_POOL, LAST, PARAMS, START, STOREFRONT_POOL
+from crossdock.airflow.defaults import (
+    ALERTED,
+    DEFAULT_ARGS,
+    DEFAULT_POOL,
+    ERP_POOL,
+    LAST,
+    PARAMS,
+    START,
+    STOREFRONT_POOL,
+)
 from crossdock.airflow.pairs import Pair, pairs
-from crossdock.airflow.runtime import open_run
+from crossdock.airflow.runtime import connected, open_run
 from crossdock.sync import steps
 from crossdock.sync.flow import Flow
-from crossdock.sync.flows import ORDER_STATUS, ORDERS
+from crossdock.sync.flows import ORDER_STATUS, ORDERS, SHIPPING_ADVICE
+
+log = logging.getLogger(__name__)
 
 
 def orders(pair: Pair) -> None:
@@ -76,11 +91,25 @@ def orders(pair: Pair) -> None:
     def graph() -> None:
         @task_group
         def to_erp() -> None:
-            way(ORDERS, STOREFRONT_POOL, ERP_POOL) >> prove()
+            _, last = way(ORDERS, STOREFRONT_POOL, ERP_POOL)
+            last >> prove()
 
         @task_group
         def to_shop() -> None:
             way(ORDER_STATUS, ERP_POOL, STOREFRONT_POOL)
+
+        @task_group
+        def from_3pl() -> None:
+            first, _ = way(SHIPPING_ADVICE, DEFAULT_POOL, ERP_POOL)
+            fed() >> first
+
+        @task.short_circuit(ignore_downstream_trigger_rules=True)
+        def fed() -> bool:
+            """Skip all of it where no warehouse of a third party sends advices."""
+            there = connected("3pl", pair)
+            if not there:
+                log.info("There is no connection %s: no warehouse sends advices.", pair.suffixed("crossdock_3pl"))
+            return there
 
         @task(pool=ERP_POOL, **ALERTED)
         def prove() -> str:
@@ -88,22 +117,24 @@ def orders(pair: Pair) -> None:
             with open_run(ORDERS, pair) as run:
                 return steps.prove(run)
 
-        def way(flow: Flow, source_pool: str, target_pool: str) -> Any:
+        def way(flow: Flow, source_pool: str, target_pool: str) -> tuple[Any, Any]:
+            """The five steps; the first of them and the last."""
+
             @task.short_circuit(ignore_downstream_trigger_rules=False, pool=source_pool)
             def extract() -> bool:
-                """Stage the orders that changed; nothing new ends here."""
+                """Stage what changed; nothing new ends here."""
                 with open_run(flow, pair) as run:
                     return steps.extract(run)
 
             @task.short_circuit(ignore_downstream_trigger_rules=False)
             def validate() -> bool:
-                """Stop here if the batch as a whole looks wrong; set single bad orders aside."""
+                """Stop here if the batch as a whole looks wrong; set single bad records aside."""
                 with open_run(flow, pair) as run:
                     return steps.validate(run)
 
             @task.short_circuit(ignore_downstream_trigger_rules=False, pool=target_pool)
             def transform() -> bool:
-                """Decide for each order: create, update, cancel, wait or skip; a plan ends here."""
+                """Decide for each record: create, update, cancel, wait or skip; a plan ends here."""
                 with open_run(flow, pair) as run:
                     return steps.transform(run)
 
@@ -124,10 +155,13 @@ def orders(pair: Pair) -> None:
                     raise AirflowSkipException(settled.line)
                 return settled.line
 
-            return extract() >> validate() >> transform() >> load() >> settle()
+            first, last = extract(), settle()
+            first >> validate() >> transform() >> load() >> last
+            return first, last
 
         to_erp()
         to_shop()
+        from_3pl()
 
     graph()
 

@@ -19,6 +19,7 @@ from crossdock.domain.item import Item
 from crossdock.domain.order import Order
 from crossdock.domain.order_status import OrderStatus
 from crossdock.domain.record import Record
+from crossdock.domain.shipping_advice import ShippingAdvice
 from crossdock.errors import Reject
 
 R_co = TypeVar("R_co", bound=Record, covariant=True)
@@ -214,3 +215,5 @@ OrderSource = Source[Order]
 OrderTarget = Target[Order]
 OrderStatusSource = Source[OrderStatus]
 OrderStatusTarget = Target[OrderStatus]
+ShippingAdviceSource = Source[ShippingAdvice]
+ShippingAdviceTarget = Target[ShippingAdvice]

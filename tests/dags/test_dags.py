@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -11,6 +12,7 @@ from crossdock.airflow.notifiers import Alert
 from sandbox.place import ROOT
 
 DAGS = ROOT / "dags"
+CONNECTION = json.dumps({"conn_type": "crossdock_3pl", "extra": {"inbox": "/tmp"}})
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +88,29 @@ def test_each_way_of_the_orders_runs_in_five_steps_and_settles_whatever_happened
     assert dag.get_task(f"{way}.settle").trigger_rule == "all_done"
     after = {other.task_id for task in chain for other in dag.get_task(task).downstream_list} - set(chain)
     assert after == ({"to_erp.prove"} if way == "to_erp" else set())
+
+
+def test_shipping_advices_are_looked_for_only_where_somebody_sends_them(bag):
+    dag = bag.dags["orders"]
+    chain = [task.task_id for task in dag.topological_sort() if task.task_id.startswith("from_3pl")]
+    steps = ("fed", "extract", "validate", "transform", "load", "settle")
+    assert chain == [f"from_3pl.{step}" for step in steps]
+    assert dag.get_task("from_3pl.fed").ignore_downstream_trigger_rules
+    assert dag.get_task("from_3pl.settle").trigger_rule == "all_done"
+    assert {dag.get_task(f"from_3pl.{step}").pool for step in ("fed", "extract")} == {"default_pool"}
+
+
+@pytest.mark.parametrize("pair", ["default", "outlet"])
+def test_each_pair_has_a_warehouse_of_its_own(monkeypatch, pair):
+    from crossdock.airflow.pairs import Pair
+    from crossdock.airflow.runtime import connected, system
+
+    ours = Pair(name=pair)
+    monkeypatch.setenv("_AIRFLOW_PROCESS_CONTEXT", "server")
+    assert not connected("3pl", ours)
+    monkeypatch.setenv(f"AIRFLOW_CONN_{ours.suffixed('crossdock_3pl').upper()}", CONNECTION)
+    assert connected("3pl", ours)
+    assert system("3pl", ours).shipping_advice.name == "3PL"
 
 
 def test_orders_come_after_customers(bag):

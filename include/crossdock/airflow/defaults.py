@@ -15,6 +15,9 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 ERP_POOL, STOREFRONT_POOL = "crossdock_erp", "crossdock_storefront"
 """Pools belong to the system, not to the pair: they cap how many tasks talk to it at a time."""
 
+DEFAULT_POOL = "default_pool"
+"""Airflow's own, for what nobody has to be spared."""
+
 DEFAULT_ARGS: dict[str, Any] = {
     "owner": "crossdock",
     "retries": 3,

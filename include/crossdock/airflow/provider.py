@@ -98,12 +98,27 @@ MEDUSA: dict[str, Any] = {
 }
 
 
+THREE_PL: dict[str, Any] = {
+    "connection-type": "crossdock_3pl",
+    "hook-class-name": "crossdock.connectors.threepl.hook.ThreePlHook",
+    "hook-name": "3PL (X12 files)",
+    "ui-field-behaviour": {
+        "hidden-fields": ["extra", "host", "login", "password", "port", "schema"],
+        "relabeling": {},
+        "placeholders": {},
+    },
+    "conn-fields": {
+        "inbox": _text("Inbox", "Path or URL of the folder into which the warehouse puts its shipping advices (945)."),
+    },
+}
+
+
 def get_provider_info() -> dict[str, Any]:
     """The provider's description, as Airflow's entry point ``apache_airflow_provider`` wants it."""
     return {
         "package-name": "crossdock",
         "name": "Crossdock",
         "description": "Keeps an ERP and a storefront in step, both ways.",
-        "connection-types": [TRYTON, MEDUSA],
+        "connection-types": [TRYTON, MEDUSA, THREE_PL],
         "notifications": ["crossdock.airflow.notifiers.Alert"],
     }

@@ -40,9 +40,18 @@ def open_store() -> Iterator[Connection[Any]]:
 
 
 def system(side: str, pair: Pair) -> Any:
-    """The connector behind ``crossdock_erp`` or ``crossdock_storefront`` of this pair."""
+    """The connector behind ``crossdock_erp``, ``crossdock_storefront`` or ``crossdock_3pl`` of this pair."""
     conn_id = pair.suffixed(f"crossdock_{side}")
     return connector(_known(conn_id).conn_type or "", conn_id)
+
+
+def connected(side: Side, pair: Pair) -> bool:
+    """Whether this pair has a system on this side at all."""
+    try:
+        BaseHook.get_connection(pair.suffixed(f"crossdock_{side}"))
+    except AirflowNotFoundException:
+        return False
+    return True
 
 
 def _known(conn_id: str) -> Any:

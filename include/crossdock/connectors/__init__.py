@@ -10,6 +10,7 @@ from crossdock.errors import Misconfigured
 REGISTRY = {
     "tryton": "crossdock.connectors.tryton.adapter:Tryton",
     "medusa": "crossdock.connectors.medusa.adapter:Medusa",
+    "crossdock_3pl": "crossdock.connectors.threepl.adapter:ThreePl",
 }
 """Connection type -> connector class. A new system is a folder and a line here."""
 

@@ -33,7 +33,23 @@ class HttpSettings(BaseModel):
     trust_env: bool = True
 
 
-_S = TypeVar("_S", bound=HttpSettings)
+_S = TypeVar("_S", bound=BaseModel)
+
+
+def read_settings(connection: Any, model: type[_S]) -> _S:
+    """The connection's extras. Raises Misconfigured, naming what is wrong with which one."""
+    given = {name: value for name, value in connection.extra_dejson.items() if value not in (None, "")}
+    try:
+        return model.model_validate(given)
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: "
+            + ("unknown setting" if fault["type"] == "extra_forbidden" else fault["msg"])
+            for fault in error.errors(include_input=False)
+        )
+        raise Misconfigured(
+            f"Connection {connection.conn_id}: {faults}. Known settings: {', '.join(sorted(model.model_fields))}."
+        ) from None
 
 
 class SystemHook(HttpHook):
@@ -52,19 +68,8 @@ class SystemHook(HttpHook):
         return self.get_connection(self.http_conn_id)
 
     def read_settings(self, model: type[_S]) -> _S:
-        """The connection's extras. Raises Misconfigured, naming what is wrong with which one."""
-        given = {name: value for name, value in self.connection.extra_dejson.items() if value not in (None, "")}
-        try:
-            return model.model_validate(given)
-        except ValidationError as error:
-            faults = "; ".join(
-                f"{'.'.join(map(str, fault['loc']))}: "
-                + ("unknown setting" if fault["type"] == "extra_forbidden" else fault["msg"])
-                for fault in error.errors(include_input=False)
-            )
-            raise Misconfigured(
-                f"Connection {self.http_conn_id}: {faults}. Known settings: {', '.join(sorted(model.model_fields))}."
-            ) from None
+        """See ``read_settings``."""
+        return read_settings(self.connection, model)
 
     @cached_property
     def session(self) -> requests.Session:

@@ -204,9 +204,24 @@ def order_status(count: int) -> list[Any]:
     return expectations
 
 
+def shipping_advice(count: int) -> list[Any]:
+    """What warehouses say they have sent: numbered, and something at all."""
+    return [
+        *_numbered("advice"),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="pieces",
+            min_value=0,
+            strict_min=True,
+            severity="warning",
+            meta=rows("nothing_sent", "The advice says that nothing was sent.", "Ask the warehouse what has left."),
+        ),
+    ]
+
+
 SUITES: dict[str, Callable[[int], list[Any]]] = {
     "customers": customers,
     "items": items,
     "orders": orders,
     "order_status": order_status,
+    "shipping_advice": shipping_advice,
 }

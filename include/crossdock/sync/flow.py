@@ -8,7 +8,7 @@ from typing import Literal
 
 from crossdock.domain.record import Record
 
-Side = Literal["erp", "storefront"]
+Side = Literal["erp", "storefront", "3pl"]
 
 
 @dataclass(frozen=True)

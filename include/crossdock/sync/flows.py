@@ -8,6 +8,7 @@ from crossdock.domain.customer import Account
 from crossdock.domain.item import Item
 from crossdock.domain.order import Order
 from crossdock.domain.order_status import OrderStatus
+from crossdock.domain.shipping_advice import ShippingAdvice
 from crossdock.sync.flow import Flow
 
 CUSTOMERS = Flow(
@@ -56,4 +57,14 @@ ORDER_STATUS = Flow(
     plan_first=False,
 )
 
-FLOWS = {flow.name: flow for flow in (CUSTOMERS, ITEMS, ORDERS, ORDER_STATUS)}
+SHIPPING_ADVICE = Flow(
+    name="shipping_advice",
+    unit="advice",
+    record=ShippingAdvice,
+    source="3pl",
+    target="erp",
+    totals=("pieces",),
+    plan_first=False,
+)
+
+FLOWS = {flow.name: flow for flow in (CUSTOMERS, ITEMS, ORDERS, ORDER_STATUS, SHIPPING_ADVICE)}

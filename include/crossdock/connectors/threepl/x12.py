@@ -11,11 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
-from pydantic import Field, ValidationError
+from pydantic import ValidationError
 
-from crossdock.domain.record import FilledText, PlainText, Value, faults
+from crossdock.domain.record import faults
+from crossdock.domain.shipping_advice import AdviceLine, ShippingAdvice
 from crossdock.errors import Reject
 
 _HEADER = 106
@@ -26,23 +27,6 @@ _SKUS = ("SK", "VN", "IN", "PN")
 
 _PACKAGE, _REFERENCE = "CP", "2I"
 """Qualifiers of a package's number (MAN), and of a reference (N9), that is the carrier's tracking number."""
-
-
-class AdviceLine(Value):
-    """So many pieces left."""
-
-    sku: FilledText
-    quantity: Annotated[Decimal, Field(gt=0)]
-
-
-class ShippingAdvice(Value):
-    """What left a 3PL's warehouse. ``shipment``: the number under which the merchant ordered it."""
-
-    shipment: FilledText
-    carrier: PlainText = ""
-    shipped_on: date
-    tracking_numbers: tuple[FilledText, ...] = ()
-    lines: Annotated[tuple[AdviceLine, ...], Field(min_length=1)]
 
 
 class Refusal(NamedTuple):
@@ -70,16 +54,16 @@ def advices(text: str) -> list[ShippingAdvice | Refusal]:
         number = transaction[0][2]
         try:
             advice = _advice(transaction)
-            if advice.shipment in seen:
+            if advice.number in seen:
                 raise Reject(
                     "duplicate_shipment",
-                    f"Shipment {advice.shipment} is advised twice in one file.",
+                    f"Shipment {advice.number} is advised twice in one file.",
                     "Ask the warehouse which of the two is right.",
                 )
         except Reject as reject:
             found.append(Refusal(number, reject))
         else:
-            seen.add(advice.shipment)
+            seen.add(advice.number)
             found.append(advice)
     return found
 
@@ -173,9 +157,9 @@ def _advice(transaction: Sequence[_Segment]) -> ShippingAdvice:
             raise _bad("wrong_total", f"W03 says {total} pieces, its lines add up to {shipped:f}.")
     try:
         return ShippingAdvice(
-            shipment=what[0][2],
+            number=what[0][2],
             carrier=next((one[2] or one[3] for one in by_tag["W27"]), ""),
-            shipped_on=_day(what[0][3]),
+            sent_on=_day(what[0][3]),
             tracking_numbers=tuple(dict.fromkeys(_tracking(transaction))),
             lines=tuple(AdviceLine(sku=sku, quantity=quantity) for sku, quantity in pieces.items() if quantity),
         )

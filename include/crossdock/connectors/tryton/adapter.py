@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from crossdock.connectors.tryton import mapping
+from crossdock.connectors.tryton.advices import Advices
 from crossdock.connectors.tryton.items import Items
 from crossdock.connectors.tryton.order_references import Rpc
 from crossdock.connectors.tryton.order_status import Statuses
@@ -36,13 +37,14 @@ class Names(Protocol):
 
 
 class Tryton:
-    """One company in one Tryton database. What it serves: ``customers``, ``items`` and ``order_status``."""
+    """One company in one Tryton database. It serves every flow of the ERP's side."""
 
     def __init__(self, rpc: Rpc) -> None:
         self.customers = Customers(rpc)
         self.items = Items(rpc)
         self.orders = Orders(rpc)
         self.order_status = Statuses(rpc)
+        self.shipping_advice = Advices(rpc)
 
     @classmethod
     def from_connection(cls, conn_id: str) -> Tryton:

@@ -7,7 +7,8 @@ from decimal import Decimal
 
 import pytest
 
-from crossdock.connectors.threepl.x12 import AdviceLine, Refusal, ShippingAdvice, advices
+from crossdock.connectors.threepl.x12 import Refusal, advices
+from crossdock.domain.shipping_advice import AdviceLine, ShippingAdvice
 from crossdock.errors import Reject
 
 BODY = (
@@ -63,9 +64,9 @@ def unbelievable(text: str) -> Reject:
 
 def test_an_advice() -> None:
     assert only(file(transaction(*BODY))) == ShippingAdvice(
-        shipment="108",
+        number="108",
         carrier="UPSN",
-        shipped_on=date(2026, 11, 24),
+        sent_on=date(2026, 11, 24),
         tracking_numbers=("TRACK0", "TRACK1", "TRACK2"),
         lines=(
             AdviceLine(sku="WJ001-BLACK-S", quantity=Decimal(3)),
@@ -84,7 +85,7 @@ def test_several_transactions_and_interchanges() -> None:
     other = (BODY[0].replace("108", "109"), *BODY[1:])
     text = file(transaction(*BODY), transaction(*other, control="0002"))
     third = file(transaction(BODY[0].replace("108", "110"), *BODY[1:]), control="000000002")
-    assert [one.shipment for one in advices(text + third) if isinstance(one, ShippingAdvice)] == ["108", "109", "110"]
+    assert [one.number for one in advices(text + third) if isinstance(one, ShippingAdvice)] == ["108", "109", "110"]
 
 
 def test_one_bad_transaction_does_not_stop_the_others() -> None:
