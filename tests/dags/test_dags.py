@@ -34,6 +34,12 @@ def test_one_dag_per_file_named_after_it(bag):
     assert set(bag.dags) == {path.stem for path in DAGS.glob("*.py")}
 
 
+def test_every_flow_names_the_dag_it_runs_in(bag):
+    from crossdock.sync.flows import FLOWS
+
+    assert {flow.dag for flow in FLOWS.values()} <= set(bag.dags)
+
+
 def test_every_dag_says_what_to_do_when_it_fails(bag):
     for dag in bag.dags.values():
         assert "## When it fails" in dag.doc_md, dag.dag_id

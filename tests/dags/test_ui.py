@@ -131,6 +131,12 @@ def test_who_may_not_trigger_sees_why_but_not_the_record(user, store):
     assert store("SELECT FROM quarantine WHERE replay OR owner IS NOT NULL") == []
 
 
+def test_what_runs_in_another_dag_is_for_those_who_may_trigger_that_one(user, store, auth):
+    page = user("Ada").get("/record/default/shipping_advice/108?done=replay")
+    assert ("POST", "RUN", "orders", "Ada") in auth.asked
+    assert "<h2>shipping_advice 108</h2>" in page.text and "/dags/orders" in page.text
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

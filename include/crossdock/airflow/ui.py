@@ -62,7 +62,7 @@ def _dag(pair: str, flow: str) -> str:
     """404 for what does not exist."""
     try:
         if flow in FLOWS:
-            return pair_named(pair).suffixed(flow)
+            return pair_named(pair).suffixed(FLOWS[flow].dag)
     except Misconfigured:
         pass
     raise HTTPException(404, "There is no such domain.")
@@ -196,7 +196,7 @@ def _record(
         journey, row = reports.journey(store, pair, flow, key), reports.quarantined_record(store, pair, flow, key)
     parts = [
         f"<p>{link(_root(request) + '/', 'All of Crossdock')}</p>",
-        f"<h2>{escape(_dag(pair, flow))} {escape(key)}</h2>{said}",
+        f"<h2>{escape(pair_named(pair).suffixed(flow))} {escape(key)}</h2>{said}",
     ]
     if row:
         parts.append(_fault(row))
@@ -252,7 +252,7 @@ def _to_record(request: Request, pair: str, flow: str, key: str) -> str:
 
 def _said(request: Request, done: str, dag: str) -> str:
     """That it was done, and who takes it up when."""
-    if done not in _DONE or dag not in {pair.suffixed(flow) for pair in pairs() for flow in FLOWS}:
+    if done not in _DONE or dag not in {pair.suffixed(flow.dag) for pair in pairs() for flow in FLOWS.values()}:
         return ""
     to = link(f"{request.scope.get('app_root_path', '')}/dags/{quote(dag)}", f"trigger {dag} to have it done now")
     return f"<p role=status>{_DONE[done]} The next run takes it up: {to}.</p>"

@@ -26,8 +26,8 @@ class Brake:
 class Flow:
     """One kind of record on its way from one side to the other.
 
-    ``name`` is also the DAG, the suite and the connectors' attribute. ``unit`` is what the run's
-    books count. ``losses`` names staged boolean columns that take something away from a shopper;
+    ``name`` is also the suite and the connectors' attribute, and the DAG unless ``in_dag`` names it.
+    ``unit`` is what the run's books count. ``losses`` names staged boolean columns that take something away from a shopper;
     ``totals`` names staged columns that are summed beside the counts. ``overlap`` is re-read in
     every run: commits become visible late, clocks differ. ``parts_every``: how often the source's
     parts are compared with the ledger; None in every run. ``links``: what the names of its records are
@@ -50,3 +50,9 @@ class Flow:
     after: str = ""
     plan_first: bool = True
     links: str = ""
+    in_dag: str = ""
+
+    @property
+    def dag(self) -> str:
+        """The DAG in which it runs, without the pair's suffix."""
+        return self.in_dag or self.name

@@ -55,6 +55,7 @@ ORDER_STATUS = Flow(
     totals=("sent", "pieces"),
     go_live=True,
     plan_first=False,
+    in_dag="orders",
 )
 
 SHIPPING_ADVICE = Flow(
@@ -65,6 +66,7 @@ SHIPPING_ADVICE = Flow(
     target="erp",
     totals=("pieces",),
     plan_first=False,
+    in_dag="orders",
 )
 
 FLOWS = {flow.name: flow for flow in (CUSTOMERS, ITEMS, ORDERS, ORDER_STATUS, SHIPPING_ADVICE)}
