@@ -86,6 +86,11 @@ def item(n, name="Hex bolt", published=True, weight=12.5, tax_class="Standard"):
     return (f"P-{n}", f"P-{n}", name, published, 3, 1, 1, weight, tax_class)
 
 
+def test_an_advice_of_nothing_is_set_aside(check):
+    verdict, failing = check([("108", "108", 1, 3), ("109", "109", 1, 0)], "shipping_advice")
+    assert verdict.critical == () and failing == {"nothing_sent": {"109"}}
+
+
 def test_every_flow_has_a_suite():
     assert SUITES.keys() == FLOWS.keys()
 

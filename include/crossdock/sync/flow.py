@@ -27,9 +27,9 @@ class Flow:
     """One kind of record on its way from one side to the other.
 
     ``name`` is also the suite and the connectors' attribute, and the DAG unless ``in_dag`` names it.
-    ``unit`` is what the run's books count. ``losses`` names staged boolean columns that take something away from a shopper;
-    ``totals`` names staged columns that are summed beside the counts. ``overlap`` is re-read in
-    every run: commits become visible late, clocks differ. ``parts_every``: how often the source's
+    ``unit`` is what the run's books count. ``losses`` names staged boolean columns that take something
+    away from a shopper; ``totals`` names staged columns that are summed beside the counts. ``overlap``
+    is re-read in every run: commits become visible late, clocks differ. ``parts_every``: how often the source's
     parts are compared with the ledger; None in every run. ``links``: what the names of its records are
     called in other flows' needs. ``go_live``: what was made before the pair's go-live is never written. ``after``: no
     window ends later than the last one of this flow. ``plan_first``: the first run on a target that holds
