@@ -431,6 +431,44 @@ def test_a_line_that_still_waits_may_change_when_another_was_sent(target, wareho
     assert shipped(sale(order)) == [1, 2]
 
 
+def to(order: Order, street: str) -> Order:
+    return order.model_copy(update={"ship_to": HOME.model_copy(update={"street": street})})
+
+
+@pytest.mark.parametrize("held", ["", "a look first"])
+def test_before_it_is_shipped_a_new_delivery_address_is_followed(target, erp, sale, held):
+    order = an_order(held=held)
+    put(target, order)
+    put(target, to(order, "Lindenweg 9"))
+    booked = sale(order)
+    assert "Lindenweg 9" in booked["shipment_address."]["rec_name"]
+    assert booked["state"] == ("quotation" if held else "processing")
+    ships = [one["id"] for one in booked["shipments."]]
+    addresses = [
+        row["delivery_address"]
+        for row in erp.admin.rows("stock.shipment.out", [["id", "in", ships]], "delivery_address")
+    ]
+    assert addresses == [booked["shipment_address."]["id"]] * (not held)
+    put(target, to(order, "Lindenweg 9"))
+    assert sale(order) == booked
+
+
+def test_an_address_that_a_person_corrected_in_tryton_stays_and_that_is_said(target, erp, sale):
+    order = to(an_order(), f"Tippfehlerweg {next(_ids)}")
+    put(target, order)
+    address = sale(order)["shipment_address."]["id"]
+    erp.admin("model.party.address.write", [address], {"street_unstructured": "Richtiger Weg 1"})
+    [outcome] = put(target, order)
+    assert sale(order)["shipment_address."]["id"] == address and "a person" in (outcome.note or "")
+
+
+def test_what_is_on_its_way_gets_no_other_address(target, warehouse, sale):
+    order = an_order()
+    put(target, order)
+    warehouse.leave(sale(order)["shipments."][0]["id"])
+    assert refusal(target, to(order, "Lindenweg 10")).code == "conflict"
+
+
 # ------------------------------------------------------------------ cancelled
 
 
@@ -651,6 +689,16 @@ def test_an_account_on_credit_hold_gets_a_quotation(target, sale):
     [outcome] = put(target, order)
     assert sale(order)["state"] == "quotation" and sale(order)["total_amount"] == order.charged
     assert f"account {HELD} is on credit hold" in (outcome.note or "")
+
+
+def test_goods_come_back_whether_the_account_is_on_hold_or_not(target, erp, sale):
+    line = a_line(2, "20.00")
+    order = an_order(line, account=HELD)
+    put(target, order)
+    erp.admin("model.sale.sale.confirm", [sale(order)["id"]])
+    back = a_return(line, 1)
+    put(target, order.model_copy(update={"returns": (back,)}))
+    assert sale(back.id)["state"] == "processing"
 
 
 def test_an_account_archived_since_is_booked_and_held(target, sale):

@@ -16,11 +16,11 @@ from typing import Any
 from crossdock.connectors.tryton import order_mapping
 from crossdock.connectors.tryton.order_mapping import ROUNDING, Change, Document, changes, line_values
 from crossdock.connectors.tryton.order_references import Company, References
-from crossdock.connectors.tryton.reading import Record, table
+from crossdock.connectors.tryton.reading import ALL, Record, table
 from crossdock.errors import Reject
 
 SALE = (
-    "web_id", "state", "number", "total_amount", "party", "currency", "shipment_address",
+    "web_id", "state", "number", "total_amount", "party", "currency", "shipment_address", "create_uid",
     "shipments.number", "shipments.state", "shipment_returns.number", "shipment_returns.state",
     "lines.note", "lines.product", "lines.quantity", "lines.unit_price", "lines.taxes", "lines.moves_ignored",
     "lines.moves.state", "lines.moves.quantity", "lines.moves.shipment",
@@ -207,12 +207,12 @@ class Books:
         """Not confirmed yet: its lines are simply written, until its total is the one charged."""
         lines = self._lines(one)
         for _ in range(2):
-            found = self._changes(one, row, lines)
-            if found:
+            found, moved = self._changes(one, row, lines), self._moved(one, row)
+            if found or moved:
                 if row["state"] == "quotation":
                     self._rpc.write("model.sale.sale.draft", [row["id"]])
                     row["state"] = "draft"
-                self._rpc.write("model.sale.sale.write", [row["id"]], {"lines": self._written(found)})
+                self._rpc.write("model.sale.sale.write", [row["id"]], {"lines": self._written(found), **moved})
                 row |= self.read([one.web_id], SALE)[one.web_id]
             if one.charged is None or row["total_amount"] == one.charged:
                 return
@@ -238,7 +238,7 @@ class Books:
                 self._rpc.write("model.sale.sale.delete", [row["id"]])
 
     def _is_held(self, one: Document, row: Record) -> bool:
-        why = self._references.held(one.order)
+        why = "" if one.takes_back else self._references.held(one.order)
         if why:
             self.note(row["web_id"], f"stays a quotation: {why}")
         return bool(why)
@@ -255,6 +255,20 @@ class Books:
         if row["total_amount"] == one.charged and all(map(_is_rounding, found)):
             return []
         return found
+
+    def _moved(self, one: Document, row: Record) -> dict[str, int]:
+        """The new delivery address, if the shop has another than Tryton. What people chose or changed there stays."""
+        references, now = self._references, row["shipment_address"]
+        if one.origin or not now or references.is_for(one.order, now):
+            return {}
+        fields = ["create_uid", "write_date"]
+        [there] = table(self._rpc, "party.address", [ALL, ["id", "=", now]], fields)
+        if there["write_date"] or there["create_uid"] != row["create_uid"]:
+            self.note(one.web_id, "the delivery address is not the shop's: a person chose or changed it in Tryton")
+            return {}
+        references.check_countries(one.order)
+        references.make_addresses([one.order])
+        return {"shipment_address": references.ship_to(one.order)}
 
     def _written(self, found: Sequence[Change]) -> list[Any]:
         """Values of the sale's lines. What is taken out keeps its line, with quantity 0."""
@@ -273,14 +287,15 @@ class Books:
     # ------------------------------------------------------------ those in process
 
     def _amend(self, one: Document, row: Record) -> None:
-        found, twice = self._changes(one, row, self._lines(one)), _twice(row)
+        found, moved, twice = self._changes(one, row, self._lines(one)), self._moved(one, row), _twice(row)
         if found:
             order_mapping.rest(one, self._total(one))
-        if found or twice:
+        if found or moved or twice:
             touched = [move for change in found if change.there for move in change.there["moves."]] + twice
+            touched += _moves(row) if moved else []
             self._allow(one, row, touched, (*_AT_HAND, *_LEFT))
             self._back_to_waiting(row, touched)
-        self._write(row, self._written(found), again=bool(twice))
+        self._write(row, self._written(found), again=bool(moved or twice), **moved)
 
     def _withdraw(self, one: Document, row: Record) -> None:
         """Nothing is left of it: no shipment, no invoice, every line with quantity 0."""
@@ -340,7 +355,7 @@ class Books:
             self._rpc.write("model.sale.sale.process", ids)
         half = row["state"] == "draft"
         if any(action[0] == "create" for action in actions):
-            self._rpc.write("model.sale.sale.write", ids, {"state": "draft", "lines": actions})
+            self._rpc.write("model.sale.sale.write", ids, {"state": "draft", "lines": actions, **more})
             half, actions, again = True, [], False
         if half:
             self._rpc.write("model.sale.sale.write", ids, {"state": "processing", **amendment})

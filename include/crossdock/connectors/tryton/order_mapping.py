@@ -61,6 +61,10 @@ class Document(NamedTuple):
     cancelled: bool
     origin: bool = False
 
+    @property
+    def takes_back(self) -> bool:
+        return all(line.quantity < 0 for line in self.lines)
+
 
 def sale_of(order: Order, rules: Rules, cent: Decimal = CENT) -> Document:
     """The order's own sale. ``cent``: the currency's smallest amount. Raises Reject."""

@@ -223,6 +223,13 @@ class References:
             return f"account {party['code']} is on credit hold"
         return ""
 
+    def is_for(self, order: Order, address: int) -> bool:
+        """Whether this is the address that the order names; so is any if it names none, or its account is gone."""
+        place = order.ship_to
+        if not (place and _said(place)) or self._code(order) not in self._parties:
+            return True
+        return address in self._matches(order, place)
+
     def ship_to(self, order: Order) -> int:
         """The address's id: after ``make_addresses``."""
         return self._place(order, order.ship_to, "delivery")
@@ -280,19 +287,19 @@ class References:
         return int(fitting["id"])
 
     def _match(self, order: Order, place: Place) -> int | None:
+        return next(iter(self._matches(order, place)), None)
+
+    def _matches(self, order: Order, place: Place) -> list[int]:
         """For an account the place counts, for guests the person as well."""
         party = self.party(order)
         values = self._address_values(party["id"], place)
-        wanted = _key(values, values["street_unstructured"])
-        skip = 0 if self.is_guest(order) else 1
-        return next(
-            (
-                row["id"]
-                for row in self._addresses
-                if row["party"] == party["id"] and _key(row, row["street"])[1 + skip :] == wanted[1 + skip :]
-            ),
-            None,
-        )
+        first = 1 if self.is_guest(order) else 2
+        wanted = _key(values, values["street_unstructured"])[first:]
+        return [
+            row["id"]
+            for row in self._addresses
+            if row["party"] == party["id"] and _key(row, row["street"])[first:] == wanted
+        ]
 
     def _address_values(self, party: int, place: Place) -> dict[str, Any]:
         return {

@@ -78,10 +78,8 @@ class Orders:
             books.settle([one for _, one in later], origins)
         payments = Payments(self._company)
         unpaid = payments.settle(kept, books.sales)
-        for order in orders:
-            yield _outcome(
-                order, refused | payments.refused | books.refused, documents.get(order.key, []), books, unpaid
-            )
+        refused |= payments.refused | books.refused
+        return [_outcome(order, refused, documents.get(order.key, []), books, unpaid) for order in orders]
 
     def find(self, keys: Collection[str]) -> dict[str, Found]:
         """Which orders have a sale. How far it has come only ``put`` can tell, so no fingerprint is given."""
