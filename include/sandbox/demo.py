@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from contextlib import contextmanager
 from typing import Any
 
-from sandbox import buyers, erp, install, shop, supervisor
+from sandbox import buyers, erp, install, opening, shop, supervisor
 from sandbox.place import CACHE, PORTS, ROOT, RUN, STOREFRONT
 from sandbox.postgres import STAND_IN, Cluster
 from sandbox.secret import write_private
@@ -114,6 +114,9 @@ def demo() -> None:
         up(progress)
         with progress.part("sync"):
             books = _run_dags(progress)
+        with progress.part("opening"):
+            goods = opening.open_shop(DEMO)
+            progress.say(f"{len(goods)} articles have a price and stock: {', '.join(goods[:4])}, ...")
         with progress.part("buyers"):
             people = buyers.let_in(DEMO)
             progress.say(f"{len(people)} buyers have set a password from the shop's reset mail and logged in")

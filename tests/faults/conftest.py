@@ -24,6 +24,7 @@ from crossdock.airflow import runtime
 from crossdock.airflow.pairs import Pair
 from crossdock.store.migrations import upgrade
 from crossdock.store.postgres import approve_target
+from crossdock.sync.flows import FLOWS
 from sandbox.postgres import Cluster
 from sandbox.service import free_port
 
@@ -78,9 +79,8 @@ def a_world(kind: type[World], name: str, erp: RunningErp, shop: Shop, store: St
             )
         patch.setenv("AIRFLOW_CONN_CROSSDOCK_DB", store.dsn.replace("postgresql://", "postgres://"))
         with psycopg.connect(store.dsn) as db:
-            approve_target(
-                db, world.pair, "storefront", runtime.fingerprint("storefront", Pair(name=world.pair)), "tests"
-            )
+            side = FLOWS[kind.flow].target
+            approve_target(db, world.pair, side, runtime.fingerprint(side, Pair(name=world.pair)), "tests")
         world.new()
         if world.sync().state == "planned":  # other tests were here before: what is there is shown first
             world.sync(plan=world.last_run()["id"])

@@ -29,7 +29,7 @@ def run_step(flow: str, step: str, name: str, pair: str, **params: Any) -> tuple
     context = {"dag_run": SimpleNamespace(run_id=name), "params": given}
     with (
         mock.patch.object(runtime, "get_current_context", return_value=context),
-        runtime.open_run(FLOWS[flow], Pair(name=pair)) as run,
+        runtime.open_run(FLOWS[flow], Pair(name=pair, go_live=os.environ.get("CROSSDOCK_FAULTS_GO_LIVE"))) as run,
     ):
         return getattr(steps, step)(run), run
 

@@ -1,0 +1,201 @@
+"""Web orders, the whole way and back: shoppers in the real shop, Airflow's DAG, people at work in the real ERP."""
+
+from __future__ import annotations
+
+import time
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from tests.buying import HOME, Buying, RunningShop
+from tests.e2e.product import Product
+
+from sandbox import merchant, opening
+
+ORDER_FIELDS = "fields=id,status,metadata,fulfillment_status,*fulfillments,*fulfillments.labels,*fulfillments.items"
+
+
+@pytest.fixture(scope="module")
+def goods(product: Product) -> list[str]:
+    """SKUs that can be bought; customers, items and orders are in step and run by themselves."""
+    for dag in ("customers", "items"):
+        product.airflow.unpause(dag)
+        product.sync(dag)
+    skus = opening.open_shop(product.stack)
+    product.airflow.unpause("orders")
+    product.sync("orders")
+    return skus
+
+
+@pytest.fixture(scope="module")
+def running(product: Product) -> RunningShop:
+    facts = product.stack.facts()["storefront"]
+    return RunningShop(facts["url"], facts["publishable_key"], facts["admin_email"], facts["admin_password"])
+
+
+@pytest.fixture(scope="module")
+def buy(running: RunningShop, goods: list[str]) -> Buying:
+    return Buying(running)
+
+
+@pytest.fixture(scope="module")
+def buyers(product: Product, goods: list[str]) -> dict[str, str]:
+    """Account -> token of one of its buyers, logged in."""
+    tokens = {}
+    for code in ("C0003", "C0005"):
+        email = sorted(product.members(code))[0]
+        tokens[code] = product.as_buyer(email).headers["Authorization"].removeprefix("Bearer ")
+    return tokens
+
+
+def sale(product: Product, order: str) -> dict[str, Any]:
+    """The one sale of an order, as the ERP has it."""
+    [found] = product.erp.rows(
+        "sale.sale", [["web_id", "=", order]],
+        "number", "state", "total_amount", "reference", "party.code", "shipment_address.party_name",
+        "shipment_address.street", "payment_term.name", "shipments.state", "comment",
+    )  # fmt: skip
+    return found
+
+
+def synced(product: Product, order: str) -> dict[str, Any]:
+    row = product.sync("orders", keys=[order])
+    assert row["state"] == "success", row["message"]
+    return sale(product, order)
+
+
+def cents(amount: Any) -> Decimal:
+    return Decimal(str(amount)).quantize(Decimal("0.01"))
+
+
+def ship(product: Product, order: str, tracking: str, pieces: float | None = None) -> None:
+    """Somebody in the warehouse sends the open shipment, or so many pieces of its first line."""
+    [found] = product.erp.rows("sale.sale", [["web_id", "=", order]], "shipments.state")
+    [shipment] = [one["id"] for one in found["shipments."] if one["state"] in ("waiting", "draft")]
+    if pieces is not None:
+        moves = product.erp("model.stock.shipment.out.read", [shipment], ["inventory_moves"])[0]["inventory_moves"]
+        product.erp("model.stock.move.write", moves[:1], {"quantity": pieces})
+        for move in moves[1:]:
+            product.erp("model.stock.move.write", [move], {"quantity": 0.0})
+    product.erp("model.stock.shipment.out.write", [shipment], {"shipping_reference": tracking})
+    for button in ("assign_force", "pick", "pack", "do"):
+        product.erp(f"model.stock.shipment.out.{button}", [shipment])
+    product.erp("model.sale.sale.process", [found["id"]])
+
+
+def back(product: Product, order: str) -> None:
+    """The way back has run: another run may have been at work on it."""
+    while True:
+        run_id = product.airflow.trigger("orders", {})
+        product.airflow.wait("orders", run_id)
+        ended = product.one("SELECT state FROM crossdock.run WHERE flow = 'order_status' AND airflow_run = %s", run_id)
+        if ended["state"] != "drained":
+            return
+        time.sleep(1)
+
+
+def test_the_orders_of_before_go_live_stay_history(product: Product, goods: list[str]) -> None:
+    rows = product.query("SELECT key FROM crossdock.ledger WHERE flow IN ('orders', 'order_status')")
+    assert not [row for row in rows if row["key"].startswith("order_history")]
+    assert product.query("SELECT 1 FROM crossdock.quarantine WHERE flow IN ('orders', 'order_status')") == []
+
+
+def test_a_guests_order_is_booked_on_the_one_receivable_account_with_his_own_address(
+    product: Product, buy: Buying, goods: list[str]
+) -> None:
+    home = {**HOME, "first_name": "Greta", "last_name": "Gast", "address_1": "Deichstraße 7"}
+    order = buy.as_guest("greta@guests.example", {goods[0]: 2, goods[1]: 1}, ship_to=home)
+    booked = synced(product, order["id"])
+    assert booked["party."]["code"] == merchant.GUESTS
+    assert booked["shipment_address."]["party_name"] == "Greta Gast"
+    assert booked["shipment_address."]["street"] == "Deichstraße 7"
+    assert "greta@guests.example" in booked["comment"]
+    assert booked["total_amount"] == cents(order["total"]) and booked["state"] == "processing"
+
+
+def test_two_buyers_of_two_accounts_each_order_on_their_own(
+    product: Product, buy: Buying, buyers: dict[str, str], goods: list[str]
+) -> None:
+    for code, token in buyers.items():
+        order = buy.as_buyer(token, {goods[0]: 5}, po_number=f"PO-{code}")
+        booked = synced(product, order["id"])
+        assert booked["party."]["code"] == code and f"PO-{code}" in booked["reference"]
+        assert booked["total_amount"] == cents(order["total"]) and booked["payment_term."]
+
+
+def test_an_order_is_in_the_erp_by_itself_within_moments(product: Product, buy: Buying, goods: list[str]) -> None:
+    placed = time.monotonic()
+    order = buy.as_guest("gus@guests.example", {goods[0]: 1})
+    while not product.erp("model.sale.sale.search_count", [["web_id", "=", order["id"]], ["state", "=", "processing"]]):
+        assert time.monotonic() - placed < 90, "neither hint nor poll has brought it"
+        time.sleep(0.5)
+
+
+def test_shipments_and_tracking_come_back_in_parts_and_once(product: Product, buy: Buying, goods: list[str]) -> None:
+    order = buy.as_guest("gina@guests.example", {goods[0]: 3})["id"]
+    synced(product, order)
+    ship(product, order, "00340TEST1", pieces=2.0)
+    back(product, order)
+    back(product, order)
+    seen = product.shop.call(f"/store/orders/{order}?{ORDER_FIELDS}")["order"]
+    [first] = seen["fulfillments"]
+    assert [label["tracking_number"] for label in first["labels"]] == ["00340TEST1"] and first["shipped_at"]
+    assert [item["quantity"] for item in first["items"]] == [2]
+    assert seen["metadata"]["erp_number"] == sale(product, order)["number"]
+    ship(product, order, "00340TEST2")
+    back(product, order)
+    seen = product.shop.call(f"/store/orders/{order}?{ORDER_FIELDS}")["order"]
+    labels = sorted(label["tracking_number"] for one in seen["fulfillments"] for label in one["labels"])
+    assert labels == ["00340TEST1", "00340TEST2"] and seen["fulfillment_status"] == "shipped"
+
+
+def test_an_order_cancelled_in_the_shop_is_cancelled_in_the_erp(
+    product: Product, buy: Buying, goods: list[str]
+) -> None:
+    order = buy.as_guest("gerd@guests.example", {goods[1]: 1})["id"]
+    synced(product, order)
+    buy.cancel(order)
+    booked = synced(product, order)
+    assert not [one for one in booked["shipments."] if one["state"] not in ("cancelled",)]
+    assert booked["state"] in ("cancelled", "done")
+
+
+def test_an_edit_before_shipping_amends_the_sale_and_one_after_it_is_a_conflict(
+    product: Product, buy: Buying, goods: list[str]
+) -> None:
+    order = buy.as_guest("gabi@guests.example", {goods[0]: 2})["id"]
+    synced(product, order)
+    [line] = buy.lines(order).values()
+    buy.edit(order, change={line: 4})
+    assert synced(product, order)["total_amount"] == cents(buy.look(order, "id,total")["total"])
+    ship(product, order, "00340TEST3")
+    buy.edit(order, change={line: 1})
+    synced(product, order)
+    [row] = product.query(
+        "SELECT code, remedy FROM crossdock.quarantine WHERE flow = 'orders' AND key = %s AND resolved_at IS NULL",
+        order,
+    )
+    assert row["code"] == "conflict" and row["remedy"]
+
+
+def test_captured_money_and_refunds_are_payments_in_the_erp_once(
+    product: Product, buy: Buying, goods: list[str]
+) -> None:
+    order = buy.as_guest("gitta@guests.example", {goods[0]: 1})["id"]
+    buy.capture(order)
+    synced(product, order)
+    buy.refund(order, 1)
+    synced(product, order)
+    synced(product, order)
+    [payment] = buy.payments(order)
+    ids = [payment["id"], *(one["id"] for one in payment["refunds"])]
+    rows = product.erp.rows("account.payment", [["reference", "in", ids]], "kind", "amount")
+    booked = sorted((row["kind"], row["amount"]) for row in rows)
+    assert booked == [("payable", Decimal("1.00")), ("receivable", cents(payment["amount"]))]
+
+
+def test_the_proof_of_completeness_runs_with_every_run(product: Product, buy: Buying, goods: list[str]) -> None:
+    run_id = product.airflow.trigger("orders", {})
+    product.airflow.wait("orders", run_id)
+    rows = product.query("SELECT state FROM crossdock.run WHERE flow = 'orders' AND airflow_run = %s", run_id)
+    assert rows[0]["state"] in ("success", "drained")
