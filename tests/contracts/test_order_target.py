@@ -873,3 +873,9 @@ def test_a_payment_that_is_told_late_and_was_told_again_meanwhile_is_refused(tar
     with pytest.raises(Retry, match="changing the same record"):
         target._rpc.write("model.sale.sale.write", *params, **context)
     assert [row["reference"] for row in sale(order)["payments."]] == [order.payments[0].id]
+
+
+def test_it_says_what_its_orders_are_worth(target):
+    one, two = an_order(), an_order(a_line(3, "30.00"))
+    put(target, one, two)
+    assert target.worth([one.key, two.key, "order_unheard_of"]) == {one.key: one.charged, two.key: two.charged}

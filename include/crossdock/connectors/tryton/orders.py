@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from functools import cached_property
 
 from crossdock.connectors.tryton import order_mapping
@@ -86,6 +87,12 @@ class Orders:
         where = [["web_shop", "=", self._company.shop["id"]], ["web_id", "in", sorted(keys)]]
         rows = table(self._rpc, "sale.sale", where, ["web_id"]) if keys else []
         return {row["web_id"]: Found(str(row["id"]), None) for row in rows}
+
+    def worth(self, keys: Collection[str]) -> Mapping[str, Decimal]:
+        """The totals of those orders' sales; what is only a draft is not booked."""
+        where = [["web_shop", "=", self._company.shop["id"]], ["web_id", "in", sorted(keys)], ["state", "!=", "draft"]]
+        rows = table(self._rpc, "sale.sale", where, ["web_id", "total_amount"]) if keys else []
+        return {row["web_id"]: row["total_amount"] for row in rows}
 
     def match(self, records: Sequence[Order]) -> Mapping[str, Found | Reject]:
         """Those that have a sale: they are carried on."""
