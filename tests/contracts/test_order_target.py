@@ -506,10 +506,13 @@ def test_an_order_of_which_nothing_was_sent_is_taken_back_to_nothing(target, erp
     booked = sale(order)
     assert (booked["state"], booked["total_amount"]) == ("done", 0)
     assert (booked["shipment_state"], booked["invoice_state"]) == ("none", "none")
+    assert [one["state"] for one in booked["shipments."]] == ["cancelled"]
     assert not any(quantities(booked).values()) and booked["description"] == "Cancelled in the web shop"
     assert ("put the goods back" in (outcome.note or "")) == (step in ("picked", "packed"))
     put(target, cancelled(order))
     assert sale(order) == booked
+    status = Tryton.from_connection("orders_test").order_status
+    assert [status.parse(row.raw).state for row in flat(status.read([order.key]))] == ["cancelled"]
 
 
 @pytest.mark.parametrize("call", ["stock.shipment.out.cancel", "sale.sale.write", "sale.amendment.validate_amendment"])

@@ -2,8 +2,8 @@
 
 Facts (Tryton 8.0, tried): a sale in process is changed by writing its lines and validating an empty
 ``sale.amendment``, which clears waiting shipments and draft invoices and processes the sale again. Lines are only
-added to a draft: such a sale is one for a moment. A sale whose lines all have quantity 0 is done, without shipment or
-invoice.
+added to a draft: such a sale is one for a moment. A sale whose shipments are cancelled and whose lines all have
+quantity 0 is done, without an invoice.
 """
 
 from __future__ import annotations
@@ -298,16 +298,16 @@ class Books:
         self._write(row, self._written(found), again=bool(moved or twice), **moved)
 
     def _withdraw(self, one: Document, row: Record) -> None:
-        """Nothing is left of it: no shipment, no invoice, every line with quantity 0."""
+        """Nothing is left of it: its shipments are cancelled, it has no invoice, every line has quantity 0."""
         if not (any(line["quantity"] for line in row["lines."]) or any(map(_is_pending, row.get("amendments.", [])))):
             return
         self._allow(one, row, _moves(row), _LEFT)
-        if at_hand := [ship for ship in row["shipments."] if ship["state"] in _AT_HAND]:
-            self._rpc.write("model.stock.shipment.out.cancel", [ship["id"] for ship in at_hand])
-            numbers = ", ".join(ship["number"] for ship in at_hand)
-            self.note(one.web_id, f"shipment {numbers} was picked already: put the goods back")
+        if open_ := [ship for ship in row["shipments."] if ship["state"] != "cancelled"]:
+            self._rpc.write("model.stock.shipment.out.cancel", [ship["id"] for ship in open_])
+            for ship in open_:
+                if ship["state"] in _AT_HAND:
+                    self.note(one.web_id, f"shipment {ship['number']} was picked already: put the goods back")
             row |= self.read([one.web_id], SALE)[one.web_id]
-        self._back_to_waiting(row, _moves(row))
         actions = []
         for line in row["lines."]:
             gone = [move["id"] for move in line["moves."] if move["state"] == "cancelled"]
