@@ -223,11 +223,11 @@ def _account(books: dict[str, dict[str, Any]]) -> list[str]:
         told = [f"{name.replace('_', ' ')} {count}" for name, count in counts.items() if count and name != "skipped"]
         told += [f"skipped {count} ({reason})" for reason, count in counts.get("skipped", {}).items()]
         [linked] = _ask(f"SELECT count(*) FROM crossdock.ledger WHERE flow = '{flow}' AND NOT removed")
-        lines.append(f"{flow:<10}{', '.join(told) or 'nothing to do'}; {linked} in step")
+        lines.append(f"{flow:<16}{', '.join(told) or 'nothing to do'}; {linked} in step")
         aside = _ask(
             f"SELECT reason FROM crossdock.quarantine WHERE flow = '{flow}' AND resolved_at IS NULL ORDER BY key"
         )
-        lines += [f"{'':<10}quarantined: {reason}" for reason in aside]
+        lines += [f"{'':<16}quarantined: {reason}" for reason in aside]
     return lines
 
 
