@@ -131,7 +131,8 @@ def test_who_registers_first_with_a_buyers_email_gets_nothing(product, first):
 def test_a_repaired_record_leaves_quarantine_by_itself(product, first):
     party = product.party("C0047")
     product.erp("model.party.party.write", [party], {"name": "Mended Works GmbH"})
-    assert product.sync()["counts"]["created"] == 1
+    product.sync()  # or a run that the shop's hint has woken and that was quicker
+    assert product.query("SELECT 1 FROM crossdock.ledger WHERE key = 'C0047' AND target_id IS NOT NULL")
     assert product.query("SELECT 1 FROM crossdock.quarantine WHERE key = 'C0047' AND resolved_at IS NULL") == []
 
 
