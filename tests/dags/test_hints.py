@@ -25,6 +25,7 @@ from sqlalchemy.orm import Session
 from crossdock.airflow import assets, hints, ui
 from crossdock.airflow.pairs import Pair
 from crossdock.store.migrations import upgrade
+from sandbox.place import ROOT
 
 SECRET = "a secret of sixteen or more"
 PLACED = {"event": "order.placed", "at": "2026-11-24T10:00:00.000Z", "email": "ada@example.com"}
@@ -279,7 +280,8 @@ def test_nothing_that_was_sent_is_logged(airflow, shop, monkeypatch, caplog):
     assert "ada@example.com" not in caplog.text and SECRET not in caplog.text
 
 
-def test_it_needs_no_login_and_the_pages_beside_it_do(airflow):
+def test_it_needs_no_login_and_the_pages_beside_it_do(airflow, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "plugins"))
     from crossdock_plugin import CrossdockPlugin
 
     server = FastAPI()
