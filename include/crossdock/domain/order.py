@@ -30,7 +30,7 @@ class Place(Value):
 
     name: PlainText = ""
     company: PlainText = ""
-    street: Annotated[PlainText, Field(max_length=500)] = ""
+    street: PlainText = ""
     postal_code: Annotated[PlainText, Field(max_length=32)] = ""
     city: PlainText = ""
     subdivision: PlainText = ""

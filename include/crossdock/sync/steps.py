@@ -548,6 +548,7 @@ def prove(run: Run) -> str:
         f"{sum(listed.values()):.2f}: {len(there)} in {run.target.name}, worth {sum(there.values()):.2f}, "
         f"{len(aside - there.keys())} set aside"
     )
+    log.info("%s: %s", run, said)
     if missing or other:
         raise Stop(
             f"{run}: {said}; {len(missing)} are missing ({', '.join(missing[:5])}), {len(other)} are worth something "
