@@ -9,7 +9,8 @@ from crossdock.domain.item import Item
 from crossdock.domain.order import Order
 from crossdock.domain.order_status import OrderStatus
 from crossdock.domain.shipping_advice import ShippingAdvice
-from crossdock.sync.flow import Flow
+from crossdock.domain.stock import Stock
+from crossdock.sync.flow import Brake, Flow
 
 CUSTOMERS = Flow(
     name="customers",
@@ -69,4 +70,17 @@ SHIPPING_ADVICE = Flow(
     in_dag="orders",
 )
 
-FLOWS = {flow.name: flow for flow in (CUSTOMERS, ITEMS, ORDERS, ORDER_STATUS, SHIPPING_ADVICE)}
+INVENTORY = Flow(
+    name="inventory",
+    unit="SKU",
+    record=Stock,
+    source="erp",
+    target="storefront",
+    losses=("sold_out",),
+    totals=("levels", "pieces"),
+    brake=Brake(at_least=20),
+    full_every=timedelta(hours=1),
+    plan_first=False,
+)
+
+FLOWS = {flow.name: flow for flow in (CUSTOMERS, ITEMS, ORDERS, ORDER_STATUS, SHIPPING_ADVICE, INVENTORY)}
