@@ -116,7 +116,7 @@ def _stage(run: Run) -> None:
     if request.keys:
         run.since = run.until = None
     else:
-        full = request.full or since is None or store.full_due(run, _version(run))
+        full = store.full_due(run, _version(run)) or request.full
         run.since = None if full or since is None else since - run.flow.overlap
         run.until = _end(run, now)
     with tempfile.TemporaryFile() as spool:
