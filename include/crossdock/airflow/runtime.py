@@ -56,7 +56,8 @@ def availability(pair: Pair) -> Availability:
     return Availability(port(system("erp", pair), name), port(system("storefront", pair), name), pair.stock, feeds)
 
 
-def _source(flow: Flow, pair: Pair) -> Any:
+def source(flow: Flow, pair: Pair) -> Any:
+    """The side that this flow reads from."""
     return availability(pair) if flow.name == INVENTORY.name else port(system(flow.source, pair), flow.name)
 
 
@@ -94,7 +95,7 @@ def open_run(flow: Flow, pair: Pair) -> Iterator[Run]:
             pair=pair.name,
             flow=replace(flow, overlap=pair.overlap),
             airflow_run=context["dag_run"].run_id,
-            source=_Later(lambda: _source(flow, pair)),
+            source=_Later(lambda: source(flow, pair)),
             target=_Later(lambda: port(system(flow.target, pair), flow.name)),
             store=PostgresStore(connection),
             gate=_Later(lambda: ExpectationsGate(PostgresHook(STORE).get_uri())),

@@ -127,7 +127,8 @@ class Availability:
         if sku not in facts.goods:
             return None, (), facts
         terms = self._terms(facts.goods[sku], facts)
-        return self._stock(sku, terms, facts), terms, facts
+        stock = self._stock(sku, terms, facts)
+        return stock.model_copy(update={"shown": bool(self._shelf.shows([stock]))}), terms, facts
 
     def _rows(self, skus: Collection[str], seen: set[str], family: bool = True) -> list[Row]:
         """What shares goods with them comes along, each SKU once in a run."""

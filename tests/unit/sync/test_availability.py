@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.stock_world import MemoryShelf, MemoryWarehouses, World
 
+from crossdock.airflow import explained
 from crossdock.domain.stock import Count, Reserved, Rule, uncounted
 from crossdock.errors import Misconfigured, Reject
 from crossdock.ports import Window
@@ -261,6 +262,32 @@ def test_an_explanation_names_every_term(shop):
     stock, terms, facts = shop.source.explain("A")
     assert stock and [level.sellable for level in stock.levels] == [4, 10] == [term.level.sellable for term in terms]
     assert [one.quantity for one in facts.reserved["A"]] == [3] and not facts.counted
+
+
+def test_the_explanation_reads_like_a_bill():
+    shop = Shop((Rule(location="HAM", warehouses=("HAM",), buffer=2, share=Decimal("0.5")),))
+    shop.world.receive("A", "HAM", 20)
+    shop.world.phone("A", "HAM", 4)
+    known, new = shop.world.order("A", "HAM", 2), shop.world.order("A", "HAM", 1)
+    shop.world.take_in(known, "HAM")
+    lines = list(explained.stock(shop.source, "A"))
+    assert lines == [
+        "HAM: 4 can be bought now",
+        "  HAM: 20 on hand - 6 outgoing = 14 free",
+        "  sellable: x share 0.5 - buffer 2 = 5",
+        f"  reserved 2 for order {shop.world.lines[known].order}: the ERP has counted 2",
+        f"  reserved 1 for order {shop.world.lines[new].order}: not in the ERP yet",
+        "  - 1 of web orders that the ERP has not counted yet",
+        "The shop shows something else: the next run writes it.",
+    ]
+    shop.sync()
+    assert list(explained.stock(shop.source, "A"))[-1] == "The shop shows it like this."
+    assert "keeps no stock" in next(explained.stock(Availability(Nothing(shop.world), shop.shelf), "Z"))
+
+
+class Nothing(MemoryWarehouses):
+    def goods(self, skus):
+        return ()
 
 
 def test_reservations_of_one_line_share_what_is_counted():
