@@ -57,7 +57,9 @@ def customers(pair: Pair) -> None:
     @dag(
         dag_id=pair.suffixed("customers"),
         doc_md=__doc__,
-        schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("*/2 * * * *", timezone="UTC"), assets=[hint]),
+        schedule=AssetOrTimeSchedule(
+            timetable=CronTriggerTimetable("*/2 * * * *", timezone="UTC"), assets=[assets.watched("customers", pair)]
+        ),
         start_date=START,
         catchup=False,
         max_active_runs=8,

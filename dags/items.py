@@ -59,7 +59,9 @@ def items(pair: Pair) -> None:
     @dag(
         dag_id=pair.suffixed("items"),
         doc_md=__doc__,
-        schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("*/5 * * * *", timezone="UTC"), assets=[hint]),
+        schedule=AssetOrTimeSchedule(
+            timetable=CronTriggerTimetable("*/5 * * * *", timezone="UTC"), assets=[assets.watched("items", pair)]
+        ),
         start_date=START,
         catchup=False,
         max_active_runs=8,

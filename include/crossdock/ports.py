@@ -282,6 +282,19 @@ class Shelf(Protocol):
         """Those of these SKUs that it shows already as ``put`` would leave them."""
 
 
+class Stirrings(Protocol):
+    """A system that can say at little cost whether anything has changed."""
+
+    def now(self) -> datetime:
+        """The system's own clock, UTC. Raises Retry when it is away, Stop when it refuses us."""
+
+    def stirred(self, flow: str, since: datetime) -> Set[str]:
+        """A mark for each of the newest changes of what this flow reads: another change of the same is another mark.
+
+        A change may show later than others that are newer. Empty for a flow about which the system cannot say.
+        """
+
+
 CustomerSource = Source[Account]
 CustomerTarget = Target[Account]
 ItemSource = Source[Item]
