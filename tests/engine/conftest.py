@@ -119,6 +119,6 @@ def clean(dsn) -> str:
     with psycopg.connect(dsn, options="-c search_path=crossdock") as db:
         db.execute("""
             TRUNCATE run, lease, watermark, ledger, outbox, quarantine, parked, held, target, review, link,
-                     override, acceptance
+                     override, acceptance, question
             RESTART IDENTITY""")
     return dsn

@@ -20,6 +20,7 @@ CUSTOMERS = Flow(
     target="storefront",
     losses=("gone", "blocked"),
     totals=("buyers", "addresses"),
+    personal=True,
 )
 
 ITEMS = Flow(
@@ -42,6 +43,7 @@ ORDERS = Flow(
     target="erp",
     losses=("cancelled",),
     totals=("lines", "charged"),
+    personal=True,
     go_live=True,
     after="customers",
     plan_first=False,
@@ -79,6 +81,7 @@ INVENTORY = Flow(
     losses=("sold_out",),
     totals=("levels", "pieces"),
     brake=Brake(at_least=20),
+    apart=("as_of", "counted", "shown"),
     full_every=timedelta(hours=1),
     plan_first=False,
 )
