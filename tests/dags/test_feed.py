@@ -200,3 +200,9 @@ def test_each_hint_has_its_watcher_in_the_one_dag_that_it_wakes():
         assert users == {domain: [{"pair": "default", "domain": domain}]}
         outlets = {asset.name for dag in bag.dags.values() for task in dag.tasks for asset in task.outlets}
         assert name not in outlets
+
+
+def test_where_stock_is_streamed_the_erp_wakes_the_other_dags_alone():
+    streamed = Pair(stream=True)
+    assert assets.watched("inventory", streamed).watchers == []
+    assert assets.watched("items", streamed).watchers

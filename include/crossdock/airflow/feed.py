@@ -18,9 +18,8 @@ from typing import Any
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from crossdock.airflow.pairs import pair_named
-from crossdock.airflow.runtime import system
-from crossdock.errors import Misconfigured, Retry
-from crossdock.ports import Stirrings
+from crossdock.airflow.runtime import stirrings, system
+from crossdock.errors import Retry
 from crossdock.sync.news import News
 
 PAUSE = 0.5
@@ -103,12 +102,12 @@ class Watch:
 
     def _ask(self) -> None:
         if self._news is None:
-            self._news = News(_stirrings(self._pair))
+            self._news = News(stirrings(system("erp", pair_named(self._pair))))
             self._due |= set(_WAKES.values())
             self._tries = 0
             log.info("Changes in the ERP of pair %s wake the DAGs.", self._pair)
         for flow in filter(None, (_HURRIED, next(self._turns))):
-            if self._news.of(flow):
+            if self._news.since(flow):
                 self._due.add(_WAKES[flow])
 
     def _woken(self) -> Set[str]:
@@ -125,11 +124,3 @@ class Watch:
         if self._tries == 1:
             log.warning("Changes in the ERP of pair %s wake no DAG; they run by the clock: %s", self._pair, error)
         return min(ABSENCE, 2.0 ** (self._tries - 1)) if isinstance(error, Retry) else REFUSAL
-
-
-def _stirrings(pair: str) -> Stirrings:
-    erp = system("erp", pair_named(pair))
-    stirrings: Stirrings | None = getattr(erp, "stirrings", None)
-    if stirrings is None:
-        raise Misconfigured(f"The connector {type(erp).__name__} cannot say at little cost what changes.")
-    return stirrings
