@@ -232,7 +232,7 @@ class Warehouses(Protocol):
         """Every SKU of which it keeps stock, kits included."""
 
     def family(self, skus: Collection[str]) -> Set[str]:
-        """These SKUs and all that share goods with them: a kit's parts, the kits of a part, and their parts."""
+        """These SKUs and all that share goods with one of them: a kit's parts, the kits of a part, and so on."""
 
     def counted(self, lines: Mapping[str, Collection[str]]) -> Mapping[str, Decimal]:
         """Of these lines (web order -> ids of lines) how many pieces it has moves for, open or done, not cancelled.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,8 +34,12 @@ from crossdock.domain.stock import (
 from crossdock.errors import Misconfigured, Reject
 from crossdock.ports import Feed, Row, Shelf, Warehouses, Window
 
+log = logging.getLogger(__name__)
+
 VERSION = "1"
 """Raise it when the same facts are to be put together differently."""
+NAMED = 20
+"""SKUs that the log names when everything was compared."""
 PAGE = 500
 """SKUs read at a time, with all that shares goods with them."""
 
@@ -74,6 +79,7 @@ class Availability:
         self._rules = tuple(rules)
         self._counts: dict[str, Mapping[str, Count]] = {}
         self._as_of = datetime.now(UTC)
+        self._late: list[str] = []
 
     @property
     def name(self) -> str:
@@ -97,8 +103,14 @@ class Availability:
             sides: tuple[Warehouses | Shelf | Feed, ...] = (self._warehouses, self._shelf, *self._feeds.values())
             pages = chain.from_iterable(side.touched(window) for side in sides)
         seen: set[str] = set()
+        self._late.clear()
         for some in _some(chain.from_iterable(pages)):
             yield self._rows(some, seen)
+        if window.since is None:
+            late = ", ".join(self._late[:NAMED])
+            log.info(
+                "of %d SKUs compared %d were not shown as they are: %s", len(seen), len(self._late), late or "none"
+            )
         for feed in self._feeds.values():
             yield list(feed.refused(window))
 
@@ -143,6 +155,7 @@ class Availability:
             self._stock(sku, self._terms(facts.goods[sku], facts), facts) for sku in sorted(wanted & facts.goods.keys())
         ]
         shown = self._shelf.shows(stocks) if stocks else frozenset()
+        self._late += [stock.sku for stock in stocks if stock.sku not in shown]
         return [_row(stock.model_copy(update={"shown": stock.sku in shown})) for stock in stocks]
 
     def _facts(self, skus: Collection[str]) -> Facts:

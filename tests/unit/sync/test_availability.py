@@ -147,6 +147,17 @@ def test_stock_edited_by_hand_comes_back(shop):
     assert shop.available() == 10
 
 
+def test_what_was_edited_behind_everybodys_back_is_named_when_everything_is_compared(shop, caplog):
+    shop.world.stocked["A", "HAM"] = 99
+    with caplog.at_level("INFO"):
+        shop.sync()
+        shop.sync()
+    assert [record.getMessage() for record in caplog.records] == [
+        "of 1 SKUs compared 1 were not shown as they are: A",
+        "of 1 SKUs compared 0 were not shown as they are: none",
+    ]
+
+
 def test_what_the_shop_shows_already_reads_the_same_each_time(shop):
     first, second = (
         [row.raw for page in shop.source.changed(Window(None, shop.world.tick())) for row in page] for _ in "12"
