@@ -102,6 +102,8 @@ def inventory(pair: Pair) -> None:
                 settled = steps.settle(run)
             if settled.again:
                 get_current_context()["outlet_events"][again].add(hint)
+            if settled.asks:
+                get_current_context()["outlet_events"][again].add(assets.held(pair))
             if settled.state != "success":
                 raise AirflowSkipException(settled.line)
             return settled.line

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -36,6 +36,20 @@ def changes(told: str | None, payload: str, apart: Collection[str] = ()) -> list
     if len(found) > _MOST:
         return [*found[:_MOST], Change(f"and {len(found) - _MOST} more", None, None)]
     return found
+
+
+def in_words(op: str, found: Iterable[Sequence[str | None]], values: bool = True) -> str:
+    """One line for people; without ``values`` it says what changes, not from what to what."""
+    if op == "remove":
+        return "withdrawn"
+    said = (
+        f"{field}: {_or_none(old)} → {_or_none(new)}" if values and (old or new) else field for field, old, new in found
+    )
+    return ("new: " if op == "create" else "") + ("; ".join(filter(None, said)) or "written again")
+
+
+def _or_none(text: str | None) -> str:
+    return "(none)" if text is None else text or "(empty)"
 
 
 def version(op: str, payload: str, apart: Collection[str] = ()) -> UUID:

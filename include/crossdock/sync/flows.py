@@ -81,7 +81,7 @@ INVENTORY = Flow(
     losses=("sold_out",),
     totals=("levels", "pieces"),
     brake=Brake(at_least=20),
-    apart=("as_of", "counted", "shown"),
+    apart=("as_of", "counted"),
     full_every=timedelta(hours=1),
     plan_first=False,
 )
