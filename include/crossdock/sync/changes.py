@@ -43,7 +43,8 @@ def in_words(op: str, found: Iterable[Sequence[str | None]], values: bool = True
     if op == "remove":
         return "withdrawn"
     said = (
-        f"{field}: {_or_none(old)} → {_or_none(new)}" if values and (old or new) else field for field, old, new in found
+        f"{field}: {_or_none(old)} → {_or_none(new)}" if values and (old, new) != (None, None) else field
+        for field, old, new in found
     )
     return ("new: " if op == "create" else "") + ("; ".join(filter(None, said)) or "written again")
 
