@@ -211,7 +211,7 @@ class Totals(Protocol):
 class Warehouses(Protocol):
     """An ERP that keeps stock. Read in this order, so that what happens in between is never promised twice:
 
-    ``counted``, then ``goods``; in ``goods`` the open moves before what is on hand.
+    ``counted``, then ``goods``, ``counted`` again; in ``goods`` the open moves before what is on hand.
     """
 
     @property

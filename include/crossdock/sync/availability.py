@@ -1,8 +1,9 @@
 """What can be sold where, put together from the ERP, the warehouses of third parties and the shop itself.
 
 The one source that has several sides. What happens between its readings makes a figure too small, never too large:
-lines of web orders that the ERP counts are read first, then open moves, then what is on hand; whatever the shop
-reserves beyond the counted lines stays reserved, and ``put`` adds up the reservations in the moment of writing.
+lines of web orders that the ERP counts are read first and once more at the end, in between open moves, then what is on
+hand. Whatever the shop reserves beyond what was counted both times stays reserved, and ``put`` adds up the reservations
+in the moment of writing.
 """
 
 from __future__ import annotations
@@ -165,8 +166,10 @@ class Availability:
         lines: dict[str, set[str]] = defaultdict(set)
         for one in chain.from_iterable(reserved.values()):
             lines[one.order].add(one.line)
-        counted = self._warehouses.counted(lines) if lines else {}
+        before = self._warehouses.counted(lines) if lines else {}
         goods = {one.sku: one for one in self._warehouses.goods(family)}
+        after = self._warehouses.counted(lines) if lines else {}
+        counted = {line: min(before[line], after[line]) for line in before.keys() & after.keys()}
         return Facts(self._as_of, reserved, counted, self._as_fed(goods))
 
     def _as_fed(self, goods: Mapping[str, Goods]) -> Mapping[str, Goods]:

@@ -422,7 +422,7 @@ def test_what_happens_while_it_is_read_never_promises_more_than_there_was(chance
     since = shop.world.clock
     for _ in range(chance.randint(0, 8)):
         anything(shop.world, chance)
-    when, points, before = chance.randint(1, 6), 0, right(shop)  # the last one: before the first figure is written
+    when, points, before = chance.randint(1, 7), 0, right(shop)  # the last one: before the first figure is written
 
     def happens() -> None:
         nonlocal points
