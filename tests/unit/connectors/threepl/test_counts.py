@@ -81,6 +81,12 @@ def test_a_file_that_comes_late_replaces_nothing(folder: Folder) -> None:
     assert touched(folder, hours=0.5) == set() and refused(folder) == {}
 
 
+def test_of_two_files_of_one_moment_the_one_that_came_later_corrects_the_other(folder: Folder) -> None:
+    folder.put("b.csv", csv(STOCK, START))
+    folder.put("a.csv", csv(STOCK | {"SKU00": 1}, START))
+    assert on_hand(folder.feed()) == STOCK | {"SKU00": 1}
+
+
 def test_a_file_without_a_date_that_is_sent_again_is_no_news(folder: Folder) -> None:
     first = folder.put("a.csv", csv(STOCK))
     folder.put("b.csv", csv(STOCK))
