@@ -6,7 +6,7 @@ from collections.abc import Set
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from crossdock.connectors.tryton.reading import ALL, Rpc
+from crossdock.connectors.tryton.reading import ALL, NONE, Rpc
 
 NEWEST = 200
 """Changes of one table that a look tells apart: more of them mean that something stirs in any case."""
@@ -70,7 +70,8 @@ class Stirrings:
     def _by(self, table: _Table) -> list[Any]:
         if table.ours:
             return []
+        none = [NONE] if table.archives else []
         return [
-            ["OR", ["write_uid", "=", None], ["write_uid", "!=", self._rpc.user]],
-            ["OR", ["write_uid", "!=", None], ["create_uid", "!=", self._rpc.user]],
+            ["OR", ["write_uid", "=", None], ["write_uid", "!=", self._rpc.user], *none],
+            ["OR", ["write_uid", "!=", None], ["create_uid", "!=", self._rpc.user], *none],
         ]
