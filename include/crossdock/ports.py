@@ -295,6 +295,13 @@ class Stirrings(Protocol):
         """
 
 
+class Listens(Protocol):
+    """A source that hears from others who may fall silent."""
+
+    def silent(self) -> Mapping[str, str]:
+        """Who has not been heard of for longer than he may be silent -> what is known of it, in words."""
+
+
 CustomerSource = Source[Account]
 CustomerTarget = Target[Account]
 ItemSource = Source[Item]

@@ -76,7 +76,7 @@ def test_every_task_is_explained(bag):
 @pytest.mark.parametrize("flow", ["customers", "items", "inventory"])
 def test_a_flow_runs_in_five_steps_and_settles_whatever_happened(bag, flow):
     dag = bag.dags[flow]
-    chain = [task.task_id for task in dag.topological_sort() if task.task_id != "review"]
+    chain = [task.task_id for task in dag.topological_sort() if task.task_id not in ("review", "hear")]
     assert chain == ["extract", "validate", "transform", "load", "settle"]
     assert dag.get_task("settle").trigger_rule == "all_done"
     assert [asset.name for asset in dag.get_task("settle").outlets] == [

@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from crossdock.domain.record import Record, faults
 from crossdock.errors import AnswerLost, Misconfigured, QualityStop, Reject, Retry, Stop
-from crossdock.ports import Claims, Content, Found, Lists, Outcome, Put, Target, Totals, Window
+from crossdock.ports import Claims, Content, Found, Listens, Lists, Outcome, Put, Target, Totals, Window
 from crossdock.sync.changes import changes, version
 from crossdock.sync.run import (
     ACCEPTED_STOP,
@@ -580,6 +580,23 @@ def prove(run: Run) -> str:
             f"{run.flow.name} KEY' tells what is known of one."
         )
     return said
+
+
+# ---------------------------------------------------------------- hear
+
+
+def hear(run: Run) -> str:
+    """Whether everybody is heard of on whom the source relies; asked when everything was read, by the hour.
+
+    Raises Stop, naming who has fallen silent.
+    """
+    run.store.resume(run)
+    source: Listens | None = _able(run.source, "silent")
+    if source is None or run.since is not None or run.until is None:
+        return "asked when everything is read"
+    if silent := source.silent():
+        raise Stop(f"{run}: " + "; ".join(f"{who}: {what}" for who, what in sorted(silent.items())))
+    return "everybody is heard of"
 
 
 # ---------------------------------------------------------------- review
