@@ -39,7 +39,9 @@ async function write(trx, stocks) {
     "select id from inventory_level where inventory_item_id = any(?) and deleted_at is null order by id for update",
     [good.map((one) => one.item)]
   )
-  const starting = good.filter((one) => one.is_first || !one.manage_inventory)
+  const uncounted = good.filter((one) => !one.is_counted)
+  if (uncounted.length) await link(trx, uncounted)
+  const starting = good.filter((one) => one.is_first || !one.is_counted)
   if (starting.length) await reserveForOpenOrders(trx, starting)
   const written = new Set([...(await writeLevels(trx, good, places)), ...(await writeVariants(trx, good))])
   return judged.map(({ sku, item, outcome, code, reason }) => ({
@@ -55,7 +57,7 @@ async function shownStocks(db, given) {
   const { judged, places } = await judge(db, readAll(given).stocks)
   const left = judged.filter((one) => one.outcome === "late" || one.outcome === "withdrawn")
   const kept = judged.filter(
-    (one) => !one.outcome && one.manage_inventory && one.allow_backorder === (one.backorder ?? one.allow_backorder)
+    (one) => !one.outcome && one.is_counted && one.allow_backorder === (one.backorder ?? one.allow_backorder)
   )
   const { rows } = await db.raw(
     `${PLANNED} select item from planned group by item having bool_and(coalesce(is_same, false))`,
@@ -103,7 +105,7 @@ async function judge(db, stocks) {
 function objection(stock, variant, places) {
   if (!variant) return refused("unknown_sku", "the shop has no variant with this SKU")
   if (variant.withdrawn) return { outcome: "withdrawn" }
-  if (!variant.items) return refused("no_inventory_item", "the variant has no inventory item")
+  if (!variant.item) return refused("no_inventory_item", "the variant has no inventory item")
   if (variant.items > 1 || !variant.is_alone) {
     return refused("shared_inventory", "the variant is made of several inventory items, or shares one with another variant")
   }
@@ -116,25 +118,27 @@ function objection(stock, variant, places) {
   return before > Date.parse(stock.as_of) && before < Date.now() + CLOCKS_DIFFER ? { outcome: "late" } : {}
 }
 
+/** Whoever switches off that a variant is counted loses its link to the inventory item (2.18.0), which stays. */
 async function variantsOf(db, skus) {
   const { rows } = await db.raw(
-    `select v.sku, v.id as variant, v.manage_inventory, v.allow_backorder, k.items, k.item, m.as_of_before,
-       m.as_of_before is null as is_first, coalesce(v.metadata -> 'erp' ->> 'withdrawn' = 'true', false) as withdrawn,
-       k.is_single and not exists (
+    `select v.sku, v.id as variant, v.manage_inventory and k.items > 0 as is_counted, v.allow_backorder, k.items,
+       i.id as item, m.as_of_before, m.as_of_before is null as is_first,
+       coalesce(v.metadata -> 'erp' ->> 'withdrawn' = 'true', false) as withdrawn,
+       coalesce(k.is_single, true) and not exists (
          select from product_variant_inventory_item s
          join product_variant o on o.id = s.variant_id and o.id <> v.id and o.deleted_at is null
-         where s.inventory_item_id = k.item and s.deleted_at is null
+         where s.inventory_item_id = i.id and s.deleted_at is null
        ) as is_alone
      from product_variant v
      cross join lateral (
-       select count(*)::int as items, min(l.inventory_item_id) as item, bool_and(l.required_quantity = 1) as is_single
-       from product_variant_inventory_item l
-       join inventory_item i on i.id = l.inventory_item_id and i.deleted_at is null
-       where l.variant_id = v.id and l.deleted_at is null
+       select count(*)::int as items, min(inventory_item_id) as item, bool_and(required_quantity = 1) as is_single
+       from product_variant_inventory_item where variant_id = v.id and deleted_at is null
      ) k
+     left join inventory_item i
+       on i.deleted_at is null and (i.id = k.item or k.items = 0 and i.sku = v.sku)
      left join lateral (
        select max(metadata #>> '{erp,as_of}') as as_of_before
-       from inventory_level where inventory_item_id = k.item and deleted_at is null
+       from inventory_level where inventory_item_id = i.id and deleted_at is null
      ) m on true
      where v.sku = any(:skus) and v.deleted_at is null`,
     { skus }
@@ -257,17 +261,26 @@ async function writeVariants(trx, judged) {
   return rows.map((row) => row.item)
 }
 
+async function link(trx, judged) {
+  await trx.raw(
+    `insert into product_variant_inventory_item (id, variant_id, inventory_item_id, required_quantity)
+     select ${ID("pvitem")}, variant, item, 1 from jsonb_to_recordset(?) as t(variant text, item text)
+     on conflict (variant_id, inventory_item_id) do update set deleted_at = null, required_quantity = 1, updated_at = now()`,
+    [JSON.stringify(judged.map(({ variant, item }) => ({ variant, item })))]
+  )
+}
+
 /**
  * Medusa fulfils what is counted only from a reservation, and makes one when the order is placed. What was ordered
  * before the shop began to count gets one now: of a variant that was not counted until this moment all that is open,
  * of one that is new to us (the flow items has switched it on) what the ERP has on its books.
  */
 async function reserveForOpenOrders(trx, starting) {
-  const wanted = starting.map(({ variant, item, levels, manage_inventory, allow_backorder, backorder }) => ({
+  const wanted = starting.map(({ variant, item, levels, is_counted, allow_backorder, backorder }) => ({
     variant,
     item,
     location: fullest(levels),
-    all: !manage_inventory,
+    all: !is_counted,
     backorder: backorder ?? allow_backorder,
   }))
   await trx.raw(
@@ -311,18 +324,18 @@ async function touchedSkus(db, { since, after, limit }) {
   const { rows } = await db.raw(
     `select distinct v.sku collate "C" as sku
      from (
-       select inventory_item_id as item from inventory_level
-       where updated_at >= :since and metadata #>> '{erp,at}' is distinct from ${ISO("updated_at")}
-       union select inventory_item_id from inventory_level where deleted_at >= :since
-       union select inventory_item_id from reservation_item where updated_at >= :since
-       union select inventory_item_id from reservation_item where deleted_at >= :since
-       union select l.inventory_item_id from product_variant c join product_variant_inventory_item l on l.variant_id = c.id
-         where c.updated_at >= :since and not exists (
-           select from inventory_level
-           where inventory_item_id = l.inventory_item_id and metadata #>> '{erp,at}' = ${ISO("c.updated_at")})
+       select l.variant_id from (
+         select inventory_item_id as item from inventory_level
+         where updated_at >= :since and metadata #>> '{erp,at}' is distinct from ${ISO("updated_at")}
+         union select inventory_item_id from inventory_level where deleted_at >= :since
+         union select inventory_item_id from reservation_item where updated_at >= :since
+         union select inventory_item_id from reservation_item where deleted_at >= :since
+       ) t join product_variant_inventory_item l on l.inventory_item_id = t.item
+       union select id from product_variant o where updated_at >= :since and not exists (
+         select from product_variant_inventory_item l join inventory_level n using (inventory_item_id)
+         where l.variant_id = o.id and n.metadata #>> '{erp,at}' = ${ISO("o.updated_at")})
      ) t
-     join product_variant_inventory_item l on l.inventory_item_id = t.item and l.deleted_at is null
-     join product_variant v on v.id = l.variant_id and v.deleted_at is null
+     join product_variant v on v.id = t.variant_id and v.deleted_at is null
      where v.sku collate "C" > :after order by 1 limit :limit`,
     { since, after, limit }
   )
@@ -335,7 +348,7 @@ async function reservedOf(db, skus) {
     `select v.sku, o.id as "order", i.item_id as line, p.metadata ->> 'erp_code' as location,
        r.quantity::text as quantity, i.fulfilled_quantity::text as fulfilled
      from product_variant v
-     join product_variant_inventory_item l on l.variant_id = v.id and l.deleted_at is null
+     join product_variant_inventory_item l on l.variant_id = v.id
      join reservation_item r on r.inventory_item_id = l.inventory_item_id and r.deleted_at is null
      join order_item i on i.item_id = r.line_item_id and i.deleted_at is null
      join "order" o on (o.id, o.version) = (i.order_id, i.version)
