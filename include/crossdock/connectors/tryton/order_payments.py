@@ -77,14 +77,14 @@ class Payments:
                 left = one.amount - sum(row["amount"] for row in there if row["state"] != "failed")
                 if left > 0:
                     values = self._values(one, left, order, sale, journals[sale["currency"]])
-                    new.setdefault(sale["id"] if values["origin"] else 0, []).append(values)
+                    new.setdefault(sale["id"] if self._carries(sale) else 0, []).append(values)
                 elif left < 0:
                     notes[key] = f"payment {one.reference}: Tryton has {-left} {order.currency} more than the shop"
         if new:
             self._create(new, stamps)
             booked = self._read(["reference", "in", sorted(references)])
+        self._place(booked, {one.reference: sales[key] for key in moved for one in money[key]})
         self._succeed([row for row in booked if row["state"] in _OPEN])
-        self._attach(booked, {one.reference: sales[key] for key in moved for one in money[key]})
         return notes
 
     def _ours(self, numbers: Collection[str]) -> set[str]:
@@ -102,7 +102,7 @@ class Payments:
     def _create(self, new: Mapping[int, list[dict[str, Any]]], stamps: Mapping[str, str]) -> None:
         """As lines of their sales: a call that arrives after its repetition finds the sale changed and is refused.
 
-        Nothing else keeps a payment from being booked twice. 0: those of sales that may not have them yet.
+        Nothing else keeps a payment from being booked twice. 0: those of sales that cannot have them.
         """
         actions: list[Any] = []
         for sale, payments in new.items():
@@ -128,18 +128,22 @@ class Payments:
             self._rpc.write(f"{wizard}.delete", session)
         self._press("succeed", list(states))
 
-    def _attach(self, booked: Iterable[Record], sales: Mapping[str, Record]) -> None:
-        """To sales that were quotations when they were paid."""
+    def _place(self, booked: Iterable[Record], sales: Mapping[str, Record]) -> None:
+        """Away from quotations before they succeed: a paid one would be confirmed by Tryton, held or not (module
+        sale_payment). And to the sale, once it is more than one."""
         for row in booked:
             sale = sales[row["reference"]]
-            if self._origin(sale) and not row["origin"]:
-                self._rpc.write("model.account.payment.write", [row["id"]], {"origin": self._origin(sale)})
+            origin = self._origin(sale)
+            stays = row["origin"] if origin else row["origin"] == _reference(sale) and row["state"] in _OPEN
+            if bool(origin) != bool(stays):
+                self._rpc.write("model.account.payment.write", [row["id"]], {"origin": origin})
 
     def _origin(self, sale: Record) -> str | None:
-        """A paid quotation would be confirmed by Tryton (module sale_payment), held or not: it gets none."""
-        if "sale_payment" in self._company.modules and sale["state"] in _BOOKED:
-            return f"sale.sale,{sale['id']}"
-        return None
+        return _reference(sale) if self._carries(sale) and sale["state"] in _BOOKED else None
+
+    def _carries(self, sale: Record) -> bool:
+        """Whether payments can be lines of it."""
+        return "sale_payment" in self._company.modules and sale["state"] in (*_BOOKED, "quotation")
 
     def _values(self, one: _Money, amount: Decimal, order: Order, sale: Record, journal: int) -> dict[str, Any]:
         return {
@@ -168,6 +172,10 @@ class Payments:
     def _cent(self, order: Order) -> Decimal:
         cent: Decimal = self._company.currency(order)["rounding"]
         return cent
+
+
+def _reference(sale: Record) -> str:
+    return f"sale.sale,{sale['id']}"
 
 
 def _moved(order: Order, cent: Decimal) -> Iterable[_Money]:
