@@ -140,8 +140,33 @@ def test_a_buyer_who_is_logged_in_buys_on_his_account(
     assert (ours.account, ours.shopper, ours.email) == (account["code"], None, email_of(account))
     assert ours.needs == {("customers", account["code"])}
     cart = buy.cart({bolt: 1}, token=token)
-    shop.post(f"/store/carts/{cart}", {"metadata": None}, token)  # this wipes the server's mark as well
+    shop.post(f"/store/carts/{cart}", {"metadata": None}, token)
     assert read(source, buy.complete(cart, token)["id"]).account == account["code"]
+
+
+def test_who_empties_his_carts_metadata_does_not_rid_himself_of_a_hold(
+    source: Source[Order], shop: Shop, buy: Buying, bolt: str
+) -> None:
+    cart = buy.cart({bolt: 1}, email=guest(), metadata={"note": "ring", "gift": "yes"})
+    shop.sql(f"""update cart set metadata = metadata || '{{"erp_hold": "Looks like fraud"}}' where id = '{cart}'""")
+    for sent in (None, {"erp_hold": ""}, {"erp_hold": None}, {"gift": ""}):
+        shop.post(f"/store/carts/{cart}", {"metadata": sent})
+    ours = read(source, buy.complete(cart)["id"])
+    assert (ours.held, ours.note) == ("Looks like fraud", "ring")
+    assert "gift" not in buy.look(ours.web_id, "metadata")["metadata"]
+
+
+def test_what_staff_types_in_for_a_buyer_is_his_accounts_if_he_has_but_one(
+    source: Source[Order], shop: Shop, buy: Buying, bolt: str
+) -> None:
+    account, second = new_account(), new_account()
+    shop.put(account)
+    assert read(source, buy.by_hand(email_of(account), {bolt: 1})["id"]).account == account["code"]
+    shop.put({**second, "buyers": account["buyers"]})
+    assert read(source, buy.by_hand(email_of(account), {bolt: 1})["id"]).account is None
+    said = buy.by_hand(email_of(account), {bolt: 1}, metadata={"erp_account": second["code"]})
+    assert read(source, said["id"]).account == second["code"]
+    assert read(source, buy.by_hand(guest(), {bolt: 1})["id"]).account is None
 
 
 def test_who_registered_himself_is_a_shopper(source: Source[Order], shop: Shop, buy: Buying, bolt: str) -> None:

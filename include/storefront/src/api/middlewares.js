@@ -1,5 +1,6 @@
 const { authenticate, defineMiddlewares } = require("@medusajs/framework/http")
 const carts = require("../lib/carts")
+const { markAccount } = require("../lib/drafts")
 const { oneAtATime } = require("../lib/fulfilments")
 const guard = require("../lib/guard")
 const { stockAtRest } = require("../lib/stock-lock")
@@ -20,6 +21,7 @@ module.exports = {
       ...["orders/:id/fulfillments", "orders/:id/cancel", "erp/orders/:id/returns", "returns/:id/receive/confirm"].map(
         (path) => ({ matcher: `/admin/${path}`, middlewares: [stockAtRest] })
       ),
+      { matcher: "/admin/draft-orders/:id/convert-to-order", method: ["POST"], middlewares: [markAccount] },
       { matcher: "/auth", middlewares: [guard.currentLogin] },
       { matcher: "/auth/customer/emailpass", middlewares: [guard.buyersLogin] },
       { matcher: "/store", middlewares: [guard.currentLogin, guard.noForgedMetadata, guard.noRawPrices] },

@@ -31,12 +31,15 @@ function tokenOf(req) {
   return getAuthContextFromJwtToken(req.headers.authorization, http.jwtSecret, ["bearer"], ["customer"], ...keys)
 }
 
-/** What the shopper sends as erp_* metadata, at any depth, is dropped: these names are the server's. */
+/**
+ * What the shopper sends as erp_* metadata, at any depth, is dropped: these names are the server's. So is metadata: null,
+ * which would take them away; a key of his own goes by "".
+ */
 function noForgedMetadata(req, _res, next) {
   const clean = (value, isMetadata) => {
     if (value === null || typeof value !== "object") return
     for (const key of Object.keys(value)) {
-      if (isMetadata && key.startsWith("erp_")) delete value[key]
+      if (isMetadata ? key.startsWith("erp_") : key === "metadata" && value[key] === null) delete value[key]
       else clean(value[key], isMetadata || key === "metadata")
     }
   }
