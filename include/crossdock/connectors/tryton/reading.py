@@ -46,12 +46,16 @@ def table(rpc: Rpc, model: str, domain: Sequence[Any], fields: Sequence[str], **
     return found
 
 
-def pages(rpc: Rpc, model: str, domain: Sequence[Any], fields: Sequence[str], size: int) -> Iterator[list[Record]]:
+def pages(
+    rpc: Rpc, model: str, domain: Sequence[Any], fields: Sequence[str], size: int, **context: Any
+) -> Iterator[list[Record]]:
     """Rows by id, so many at a time: what is added or removed meanwhile shifts nothing."""
     last = 0
     while True:
         after = [*domain, ["id", ">", last]]
-        page: list[Record] = rpc.call(f"model.{model}.search_read", after, 0, size, [["id", "ASC"]], list(fields))
+        page: list[Record] = rpc.call(
+            f"model.{model}.search_read", after, 0, size, [["id", "ASC"]], list(fields), **context
+        )
         if page:
             yield page
         if len(page) < size:

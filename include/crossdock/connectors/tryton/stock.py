@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from crossdock.connectors.tryton import stock_rows
-from crossdock.connectors.tryton.reading import ALL, NONE, Record, Rpc, pages, table
+from crossdock.connectors.tryton.reading import ALL, Record, Rpc, pages, table
 from crossdock.connectors.tryton.stock_rows import KITS, OPEN, Warehouse
 from crossdock.domain.stock import Goods
 from crossdock.errors import Misconfigured
@@ -90,11 +90,10 @@ class Inventory:
             for row in table(self._rpc, "product.component", [late], fields):
                 which |= {row["product"], row["parent_product"], *row["parent_template."]["products"]} - {None}
         paths = ("", "template.", "template.default_uom.", "template.sale_uom.")
-        changed = ["OR", *([f"{path}last_modified_at", *late[1:]] for path in paths), NONE]
+        changed = ["OR", *([f"{path}last_modified_at", *late[1:]] for path in paths)]
         first, *rest = list(_chunks(which)) or [[]]
-        yield from self._codes([ALL, ["OR", changed, ["id", "in", first], NONE] if first else changed])
-        for chunk in rest:
-            yield from self._codes([ALL, ["id", "in", chunk]])
+        for where in (["OR", changed, ["id", "in", first]], *(["id", "in", chunk] for chunk in rest)):
+            yield from self._codes([where], active_test=False)
 
     def skus(self) -> Iterator[Sequence[str]]:
         """The codes of all variants that are for sale and of which stock is kept."""
@@ -243,8 +242,8 @@ class Inventory:
     def _products(self, model: str, where: list[Any]) -> set[int]:
         return {row["product"] for page in pages(self._rpc, model, where, ["product"], ROWS) for row in page}
 
-    def _codes(self, where: list[Any]) -> Iterator[list[str]]:
-        for page in pages(self._rpc, "product.product", where, ["code"], ROWS):
+    def _codes(self, where: list[Any], **context: Any) -> Iterator[list[str]]:
+        for page in pages(self._rpc, "product.product", where, ["code"], ROWS, **context):
             yield [row["code"] for row in page if row["code"]]
 
     def _lines(self, where: list[Any]) -> list[Record]:
