@@ -133,6 +133,9 @@ class Stocks(WebOrders):
 
     # ---- eyes on the shop
 
+    def writes(self) -> int:
+        return self.shop_line.seen(self.batches)
+
     def shown(self, sku: str) -> dict[str, float]:
         """What can be bought of it, by the warehouse's code, as staff sees it."""
         path = f"/admin/inventory-items?sku={sku}&fields=id,*location_levels"
