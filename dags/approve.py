@@ -44,6 +44,9 @@ from crossdock.airflow.pairs import Pair, pairs
 from crossdock.sync.flow import Flow
 from crossdock.sync.flows import FLOWS
 
+RUNS = 32
+"""A run lasts as long as its question is open."""
+
 
 def approve(pair: Pair) -> None:
     held, answered = assets.held(pair), assets.answered(pair)
@@ -54,7 +57,7 @@ def approve(pair: Pair) -> None:
         schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("20 * * * *", timezone="UTC"), assets=[held]),
         start_date=START,
         catchup=False,
-        max_active_runs=8,
+        max_active_runs=RUNS,
         default_args=DEFAULT_ARGS,
         tags=["crossdock", "approval"],
     )
@@ -75,12 +78,17 @@ def approve(pair: Pair) -> None:
                     context = get_current_context()
                     approved = approval.answer(flow, pair, context["dag_run"].run_id, said)
                     if not approved:
-                        raise AirflowSkipException("Refused: nothing is written.")
+                        raise AirflowSkipException("Nothing is to be written.")
                     context["outlet_events"][answered].add(hint)
                     return f"{approved} approved"
 
                 ask = Approval(
-                    task_id="ask", flow=flow, pair=pair, doc_md="Show what is held, and wait for an answer.", **ALERTED
+                    task_id="ask",
+                    flow=flow,
+                    pair=pair,
+                    doc_md="Show what is held, and wait for an answer.",
+                    max_active_tis_per_dag=RUNS,  # one that was answered elsewhere may wait on
+                    **ALERTED,
                 )
                 due() >> ask
                 answer(ask.output)

@@ -136,6 +136,12 @@ def test_no_answer_is_a_refusal_that_alerts(store):
     assert store("SELECT DISTINCT state, owner FROM held WHERE flow = 'inventory'") == [("refused", "nobody")]
 
 
+def test_no_answer_to_what_is_as_usual_again_is_no_alert(store):
+    approval.ask(INVENTORY, Pair(), "r1")
+    store("DELETE FROM held RETURNING 1")
+    assert approval.answer(INVENTORY, Pair(), "r1", {"chosen_options": [REFUSE], "responded_by_user": None}) == 0
+
+
 def test_a_question_whose_run_is_gone_is_given_up_after_a_day(store):
     approval.ask(INVENTORY, Pair(), "r1")
     store("UPDATE question SET asked_at = now() - interval '25 h' RETURNING 1")

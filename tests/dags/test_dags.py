@@ -65,6 +65,9 @@ def test_every_dag_has_a_start_and_catches_nothing_up(bag):
 def test_event_driven_dags_cannot_stall(bag):
     """Airflow 3.3 skips events for a DAG with max_active_runs=1 until its file is parsed again."""
     for dag in bag.dags.values():
+        if dag.dag_id == "approve":
+            assert dag.max_active_runs == 32 and {task.max_active_tis_per_dag for task in dag.tasks} == {1, 32}
+            continue
         assert dag.max_active_runs == 8 and all(task.max_active_tis_per_dag == 1 for task in dag.tasks), dag.dag_id
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
 from tests.e2e import browser
@@ -15,6 +17,7 @@ from sandbox.place import ROOT
 pytestmark = pytest.mark.skipif(not browser.installed(), reason="Chromium is not installed")
 
 PICTURES = ROOT / ".run" / "pictures"
+DOZEN = [f"C{n:04d}" for n in range(13, 25)]
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +97,84 @@ def test_a_quarantined_account_is_edited_in_the_page_and_reaches_the_shop(page, 
     product.erp("model.party.party.write", [party], {"name": "Desk Works Ltd"})
     until("SELECT 1 FROM crossdock.outbox WHERE key = 'C0099' AND op = 'update' AND status = 'merged'")
     assert name_in_shop() == "Desk Works Ltd"
+
+
+@pytest.fixture
+def blocks(product, airflow) -> Iterator[Callable[[bool], None]]:
+    """Blocks a dozen accounts in the ERP at once, or lets them in again: that is more than the brake lets pass."""
+    here = (
+        "SELECT FROM crossdock.ledger WHERE flow = 'customers' AND key = ANY(%s) AND target_id IS NOT NULL AND NOT lost"
+    )
+
+    def block(are: bool) -> None:
+        act = ["add" if are else "remove", [category]]
+        product.erp("model.party.party.write", [product.party(code) for code in DOZEN], {"categories": [act]})
+        airflow.trigger("customers")
+
+    airflow.unpause("approve")
+    airflow.unpause("customers")
+    airflow.trigger("customers")
+    until(lambda: len(product.query(here, DOZEN)) == 12)
+    category = product.erp.id_of("party.category", ["name", "=", merchant.BLOCKED])
+    yield block
+    block(False)
+    until(lambda: len(product.query(here, DOZEN)) == 12 and not states(product))
+
+
+def until(so: Callable[[], Any], seconds: float = 200) -> Any:
+    """Whatever ``so`` says once it is not nothing. A run that finds another one at work ends at once."""
+    deadline = time.monotonic() + seconds
+    while not (said := so()):
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    return said
+
+
+def asked(product, airflow) -> str:
+    """The run of ``approve`` that waits for an answer about these accounts."""
+
+    def waiting() -> str:
+        for row in product.query("SELECT airflow_run FROM crossdock.question WHERE flow = 'customers'"):
+            tasks = {task["task_id"]: task["state"] for task in airflow.tasks("approve", row["airflow_run"])}
+            if tasks["customers.ask"] == "awaiting_input":
+                return str(row["airflow_run"])
+        return ""
+
+    return str(until(waiting))
+
+
+def states(product) -> set[str]:
+    return {row["state"] for row in product.query("SELECT state FROM crossdock.held WHERE flow = 'customers'")}
+
+
+def test_what_the_brake_holds_is_approved_in_the_airflow_ui(page, product, airflow, blocks):
+    blocks(True)
+    run = asked(product, airflow)
+    assert states(product) == {"open"} and all(product.members(code) for code in DOZEN)
+    question = f"{airflow.url}/dags/approve/runs/{quote(run)}/tasks/customers.ask/required_actions"
+    words = ("may 12 held records be written?", DOZEN[0], DOZEN[-1], "one of 12 losses", "status", "Approve", "Refuse")
+    assert "blocked" not in page.text(question, *words, seconds=120)
+    page.picture(PICTURES / "approve.png")
+    page.text(f"{airflow.url}/crossdock/held/default/customers", "status: active → blocked", "Approve all 12")
+    page.picture(PICTURES / "held.png")
+    page.text(question, "Approve", "Refuse", seconds=120)
+    page.script("[...document.querySelectorAll('button')].find((one) => one.textContent == 'Approve').click()")
+    airflow.finish("approve", run)
+    until(lambda: not states(product))
+    assert [product.members(code) for code in DOZEN] == [set()] * 12
+
+
+def test_what_is_refused_leaves_the_shop_as_it_is(product, airflow, blocks):
+    blocks(True)
+    run = asked(product, airflow)
+    path = f"/dags/approve/dagRuns/{quote(run, safe='')}/taskInstances/customers.ask/-1/hitlDetails"
+    airflow.call("PATCH", path, {"chosen_options": ["Refuse"], "params_input": {}})
+    airflow.finish("approve", run)
+    assert states(product) == {"refused"}
+    airflow.trigger("customers")
+    books = "SELECT FROM crossdock.run WHERE counts @> '{\"refused\": 12, \"held\": 0}' AND state = 'success'"
+    until(lambda: product.query(books))
+    assert all(product.members(code) for code in DOZEN)
 
 
 def test_the_connection_form_speaks_the_systems_words(page, airflow):

@@ -319,6 +319,17 @@ def test_one_question_is_open_at_a_time(held):
     assert held.sync()[0].asks and ask(held, "approve-2")
 
 
+def test_a_question_of_which_nothing_is_left_is_in_nobodys_way(held):
+    """All is as usual again, nobody has to answer; then it happens once more."""
+    ask(held)
+    for n in (1, 2, 3, 4):
+        held.erp.change(str(n), blocked=False)
+    assert held.sync()[0].asks is False
+    block(held, 1, 2, 3)
+    settled, books = held.sync()
+    assert (books.held, settled.asks) == (3, True) and ask(held, "approve-2") and not ask(held, "approve-3")
+
+
 def test_nothing_held_nothing_asked(held):
     decide(held, "refuse")
     assert not ask(held) and held.query("select * from question") == []

@@ -105,7 +105,7 @@ def answer(flow: Flow, pair: Pair, airflow_run: str, said: dict[str, Any]) -> in
             raise AirflowSkipException("It has been answered elsewhere: this answer changes nothing.")
         count = (decisions.approve if approved else decisions.refuse)(store, pair.name, flow.name, upto, by)
         store.commit()
-    if not user:
+    if count and not user:
         raise Stop(_unanswered(flow, pair, count))
     return count if approved else 0
 

@@ -198,7 +198,10 @@ def accept(connection: Connection[Any], pair: str, flow: str, says: str, by: str
 
 
 def ask(connection: Connection[Any], pair: str, flow: str, airflow_run: str) -> bool:
-    """Open a question about all that is held now, unless there is nothing, or another run is asking already."""
+    """Open a question about all that is held now, unless there is nothing, or another run is asking already.
+
+    A question of which nothing is left, since the records are as usual again or others, is in nobody's way.
+    """
     row = connection.execute(
         """
         INSERT INTO crossdock.question (pair, flow, upto, airflow_run)
@@ -207,8 +210,12 @@ def ask(connection: Connection[Any], pair: str, flow: str, airflow_run: str) -> 
         WHERE (pair, flow, state) = (%(pair)s, %(flow)s, 'open') AND version IS NOT NULL
         HAVING max(id) IS NOT NULL
         ON CONFLICT (pair, flow) DO UPDATE
-        SET upto = excluded.upto, asked_at = now()
+        SET upto = excluded.upto, airflow_run = excluded.airflow_run, asked_at = now()
         WHERE question.airflow_run = excluded.airflow_run
+           OR NOT EXISTS (
+               SELECT FROM crossdock.held h
+               WHERE (h.pair, h.flow, h.state) = (question.pair, question.flow, 'open') AND h.id <= question.upto
+           )
         RETURNING upto
         """,
         {"pair": pair, "flow": flow, "run": airflow_run},

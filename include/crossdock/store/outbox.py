@@ -707,7 +707,11 @@ class Outbox(StageTables):
                            SELECT FROM held
                            WHERE (pair, flow, state) = (%(pair)s, %(flow)s, 'open') AND version IS NOT NULL
                        )
-                   AND NOT EXISTS (SELECT FROM question WHERE (pair, flow) = (%(pair)s, %(flow)s))
+                   AND NOT EXISTS (
+                           SELECT FROM question q
+                           JOIN held h ON (h.pair, h.flow, h.state) = (q.pair, q.flow, 'open') AND h.id <= q.upto
+                           WHERE (q.pair, q.flow) = (%(pair)s, %(flow)s)
+                       )
                 """,
             )
         )
