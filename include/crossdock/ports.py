@@ -18,6 +18,7 @@ from crossdock.domain.customer import Account
 from crossdock.domain.item import Item
 from crossdock.domain.order import Order
 from crossdock.domain.order_status import OrderStatus
+from crossdock.domain.price import PriceList, PriceMember, Prices
 from crossdock.domain.record import Record
 from crossdock.domain.shipping_advice import ShippingAdvice
 from crossdock.errors import Reject
@@ -207,6 +208,32 @@ class Totals(Protocol):
         """Of those of these records that it has, by natural key."""
 
 
+class Wanted(NamedTuple):
+    """So many pieces of a SKU, for a buyer of an account; ``account`` None: for a guest."""
+
+    account: str | None
+    sku: str
+    quantity: int
+
+
+class Quotes(Protocol):
+    """A side that can be asked for prices, to prove that both sides ask the same."""
+
+    def quotes(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, Decimal | None]:
+        """What one piece costs now, net of tax, in the main currency of the side; None: it has no price.
+
+        An ERP computes it live by its own rules, a storefront by its own pricing: the groups of the account's
+        buyers, the lists that hold now, the quantity. What is not known there (account, SKU) has no answer.
+        """
+
+
+class Shown(Protocol):
+    """A storefront that can be looked at from outside."""
+
+    def shown(self, skus: Sequence[str]) -> Mapping[str, Decimal | None]:
+        """What a guest who is not logged in is shown for one piece, through the public interface; net of tax."""
+
+
 CustomerSource = Source[Account]
 CustomerTarget = Target[Account]
 ItemSource = Source[Item]
@@ -217,3 +244,6 @@ OrderStatusSource = Source[OrderStatus]
 OrderStatusTarget = Target[OrderStatus]
 ShippingAdviceSource = Source[ShippingAdvice]
 ShippingAdviceTarget = Target[ShippingAdvice]
+PriceListTarget = Target[PriceList]
+PricesTarget = Target[Prices]
+PriceMemberTarget = Target[PriceMember]
