@@ -18,7 +18,7 @@ from crossdock.domain.customer import Account
 from crossdock.domain.item import Item
 from crossdock.domain.order import Order
 from crossdock.domain.order_status import OrderStatus
-from crossdock.domain.price import PriceList, PriceMember, Prices
+from crossdock.domain.price import Article, Layer, Member, PriceList, PriceMember, Prices, Question, Rule
 from crossdock.domain.record import Record
 from crossdock.domain.shipping_advice import ShippingAdvice
 from crossdock.errors import Reject
@@ -206,6 +206,40 @@ class Totals(Protocol):
 
     def worth(self, keys: Collection[str]) -> Mapping[str, Decimal]:
         """Of those of these records that it has, by natural key."""
+
+
+class PriceRules(Protocol):
+    """An ERP's rules, from which prices are computed here (``store/prices.py``): asking it takes 1,000 times as long.
+
+    Every reading gives whatever changed since then, or all of it (None), each at least once, as it is now.
+    """
+
+    @property
+    def name(self) -> str:
+        """The system's name for messages: ``Tryton``."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same rules would be read differently."""
+
+    def now(self) -> datetime:
+        """Its own clock, UTC. Raises Retry when it is away, Stop when it refuses us."""
+
+    def basis(self) -> str:
+        """What all rules, articles and members depend on: when it changes, all of them are read again."""
+
+    def layers(self) -> Sequence[Layer]:
+        """All there are."""
+
+    def rules(self, since: datetime | None) -> Iterator[Sequence[Rule]]: ...
+    def articles(self, since: datetime | None) -> Iterator[Sequence[Article]]: ...
+    def members(self, since: datetime | None) -> Iterator[Sequence[Member]]: ...
+
+    def ids(self, kind: Literal["rule", "article", "member"]) -> Iterator[Sequence[str]]:
+        """Of all there are: what is kept here and not among them is gone."""
+
+    def ask(self, questions: Sequence[Question]) -> Sequence[Decimal | Reject | None]:
+        """One answer each: the ERP's own price, None where it has none, or why it cannot say."""
 
 
 class Wanted(NamedTuple):

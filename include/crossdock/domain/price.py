@@ -1,14 +1,17 @@
-"""Prices as a shop keeps them: lists (layers) of prices, and which account sees which list.
+"""Prices as a shop keeps them, and the rules of an ERP they come from.
 
 A visitor sees, per variant, the price of the highest ranked list among those that fit and say something of it, else
-the variant's own price (``BASE``).
+the variant's own price (``BASE``). A layer of rules becomes one list with what always holds, and one list, ranked
+above it, for each span of time in which dated rules hold: staged ahead, the shop changes by itself at midnight.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from decimal import Decimal
 from itertools import pairwise
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -21,6 +24,8 @@ BASE = "base"
 
 ListCode = Annotated[FilledText, Field(max_length=64, pattern=r"^[^|]+$")]
 Amount = Annotated[Decimal, Field(ge=0, max_digits=20, decimal_places=8)]
+Audience = Literal["everybody", "accounts"]
+"""Who may see a list at all. "accounts": only its members, and nobody while it has none."""
 
 
 class Price(Value):
@@ -53,7 +58,7 @@ class PriceList(Record):
 
     code: ListCode
     title: FilledText
-    audience: Literal["everybody", "accounts"]
+    audience: Audience
     rank: Annotated[int, Field(ge=0)] = 0
     starts_at: AwareDatetime | None = None
     ends_at: AwareDatetime | None = None
@@ -84,7 +89,8 @@ class Prices(Record):
     """All that one list says of one SKU, the unit of the flow ``prices``. No ``prices``: nothing (any more).
 
     ``why``: the reason for which a person has to approve it first ("" none): what ``doubt`` says. The tiers of a
-    currency do not overlap; a quantity that none of them holds has no price in this list.
+    currency do not overlap; a quantity that none of them holds has no price in this list. ``asked``: so many of the
+    tiers were not computed here but asked of the ERP.
     """
 
     COLUMNS: ClassVar[dict[str, str]] = {
@@ -94,13 +100,14 @@ class Prices(Record):
         "currencies": "integer",
         "lowest": "numeric",
         "highest": "numeric",
-        "gone": "boolean",
+        "asked": "integer",
     }
 
     list: ListCode
     sku: Sku
     prices: tuple[Price, ...] = ()
     why: PlainText = ""
+    asked: int = 0
 
     @model_validator(mode="after")
     def _tiers_do_not_overlap(self) -> Prices:
@@ -142,14 +149,14 @@ class Prices(Record):
             len({price.currency for price in self.prices}),
             min(amounts, default=None),
             max(amounts, default=None),
-            self.gone,
+            self.asked,
         )
 
 
 class PriceMember(Record):
     """Which lists an account sees, the unit of the flow ``price_members``. No ``lists``: only what everybody sees."""
 
-    COLUMNS: ClassVar[dict[str, str]] = {"account": "text", "lists": "integer", "gone": "boolean"}
+    COLUMNS: ClassVar[dict[str, str]] = {"account": "text", "lists": "integer"}
 
     account: AccountNumber
     lists: tuple[ListCode, ...] = ()
@@ -167,4 +174,103 @@ class PriceMember(Record):
         return not self.lists
 
     def columns(self) -> tuple[Any, ...]:
-        return (self.account, len(self.lists), self.gone)
+        return (self.account, len(self.lists))
+
+
+# ---------------------------------------------------------------- what prices are computed from
+
+
+class Layer(NamedTuple):
+    """Rules that belong together: an ERP's price list, a customer group, a contract; ``BASE`` is one, too.
+
+    Of the layers of an account the highest ``rank`` that says something wins, as with lists.
+    """
+
+    code: str
+    title: str
+    audience: Audience
+    rank: int
+    currency: str
+
+
+class Rule(NamedTuple):
+    """What a layer says of an article, of a category and all below it, or of everything (both None).
+
+    Of the rules of a layer that fit, the lowest ``place`` wins, then the largest ``min_quantity``, then the ``id``.
+    The price is ``list_factor`` x list price + ``cost_factor`` x cost price + ``constant``; ``asked``: the ERP has to
+    be asked for it instead. ``gross``: it contains the article's taxes. It holds from ``starts_at`` (included) to
+    ``ends_at`` (excluded). ``words``: what people know it by.
+    """
+
+    id: str
+    layer: str
+    place: int
+    article: str | None
+    category: str | None
+    min_quantity: int
+    starts_at: datetime | None
+    ends_at: datetime | None
+    list_factor: Decimal
+    cost_factor: Decimal
+    constant: Decimal
+    asked: bool
+    gross: bool
+    words: str
+
+
+class Article(NamedTuple):
+    """A variant for sale, and what its prices are computed from. ``categories``: with all above them.
+
+    ``tax_rate`` 0.19: what is in a gross price; None: not that simple, a gross price of it has to be asked for.
+    ``asked``: so has any price of it.
+    """
+
+    id: str
+    sku: str
+    categories: list[str]
+    list_price: Decimal | None
+    cost_price: Decimal | None
+    tax_rate: Decimal | None
+    asked: bool
+
+
+class Member(NamedTuple):
+    """An account and its layers. ``refused``: why they cannot be given to it, "" when they can."""
+
+    id: str
+    account: str
+    layers: list[str]
+    refused: str
+
+
+class Question(NamedTuple):
+    """What does the ERP ask for one of so many pieces? ``at`` None: now."""
+
+    layer: str
+    article: str
+    quantity: int
+    at: datetime | None
+
+
+class Span(NamedTuple):
+    """A layer in one span of time. Without ends: what its undated rules say; else what any rule says then."""
+
+    code: str
+    layer: str
+    starts_at: datetime | None
+    ends_at: datetime | None
+
+
+def spans(layer: str, dated: Iterable[tuple[datetime | None, datetime | None]], now: datetime) -> Iterator[Span]:
+    """The lists a layer is told as, given the dates of its dated rules: half-open, disjoint, none that has ended.
+
+    A span keeps its code for as long as its start does.
+    """
+    yield Span(layer, layer, None, None)
+    dates = set(dated)
+    borders = sorted({moment for pair in dates for moment in pair if moment})
+    for start, end in pairwise([None, *borders, None]):
+        alive = any((s is None or (start and s <= start)) and (e is None or (end and e >= end)) for s, e in dates)
+        if alive and (end is None or end > now):
+            since = f"{start.astimezone(UTC):%Y-%m-%dT%H:%M}" if start else "first"
+            yield Span(f"{layer}@{since}", layer, start, end)
