@@ -26,7 +26,7 @@ CREATE TABLE price_rule (
     id           text NOT NULL,
     layer        text NOT NULL,
     -- of the rules that fit the lowest wins
-    place        int NOT NULL,
+    place        bigint NOT NULL,
     article      text,
     category     text,
     min_quantity int NOT NULL,
