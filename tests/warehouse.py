@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from sandbox.merchant import GUESTS, Erp
+from sandbox.merchant import GUESTS, WEB_PAYMENTS, Erp
 
 _numbers = itertools.count(1)
 
@@ -113,6 +113,74 @@ class Warehouse:
         form = {"ask": {"recreate_moves": [], "ignore_moves": moves, "domain_moves": moves}}
         active = {"active_model": "sale.sale", "active_id": sale, "active_ids": [sale]}
         self._erp.wizard("sale.handle.shipment.exception", ({}, "ask"), (form, "handle"), **active)
+
+    def take_back(self, sale: int, *quantities: float, confirm: bool = True) -> int:
+        """Somebody in the ERP makes a return of all of it, or of its first lines only so many each; its sale's id."""
+        active = {"active_model": "sale.sale", "active_id": sale, "active_ids": [sale]}
+        self._erp.wizard("sale.return_sale", ({}, "return_"), **active)
+        made = max(row["id"] for row in self._erp.rows("sale.sale", [["origin", "=", f"sale.sale,{sale}"]], "id"))
+        for line, quantity in zip(self.lines(made), quantities, strict=False):
+            self._erp("model.sale.line.write", [line], {"quantity": -quantity})
+        if confirm:
+            self._erp("model.sale.sale.write", [made], {"shipment_cost_method": None, "sale_date": today()})
+            for step in ("quote", "confirm", "process"):
+                self._erp.press("sale.sale", step, [made])
+        return made
+
+    def receive(self, sale: int, *quantities: float) -> str:
+        """What a return brings is there: all of it, or only so many each; the return shipment's number."""
+        [row] = self._erp("model.sale.sale.read", [sale], ["shipment_returns.state", "shipment_returns.incoming_moves"])
+        [shipment] = [one for one in row["shipment_returns."] if one["state"] == "draft"]
+        for move, quantity in zip(sorted(shipment["incoming_moves"]), quantities, strict=False):
+            self._erp("model.stock.move.write", [move], {"quantity": quantity})
+        for step in ("receive", "do"):
+            self._erp.press("stock.shipment.out.return", step, [shipment["id"]])
+        self._erp.press("sale.sale", "process", [sale])
+        [done] = self._erp("model.stock.shipment.out.return.read", [shipment["id"]], ["number"])
+        return str(done["number"])
+
+    def post(self, sale: int) -> str:
+        """The sale's open invoice or credit note is posted; its number."""
+        [row] = self._erp("model.sale.sale.read", [sale], ["invoices.state"])
+        return self._post([one["id"] for one in row["invoices."] if one["state"] == "draft"])
+
+    def credit(self, sale: int) -> str:
+        """Somebody credits the sale's invoice as a whole; the credit note's number."""
+        [row] = self._erp("model.sale.sale.read", [sale], ["invoices"])
+        active = {"active_model": "account.invoice", "active_id": row["invoices"][0], "active_ids": row["invoices"]}
+        form = {"start": {"with_refund": False, "invoice_date": today()}}
+        before = self._drafts()
+        self._erp.wizard("account.invoice.credit", (form, "credit"), **active)
+        return self._post(sorted(self._drafts() - before))
+
+    def pay_back(self, amount: str, sale: int | None = None, note: str | None = None, **values: Any) -> str:
+        """Money goes back, for a sale or for a credit note (by its number); the payment's number."""
+        given: Json = {
+            "company": 1, "journal": self._id("account.payment.journal", ["name", "=", WEB_PAYMENTS]),
+            "kind": "payable", "party": self._guest, "amount": Decimal(amount), "date": today(),
+            "origin": f"sale.sale,{sale}" if sale else None, **values,
+        }  # fmt: skip
+        if note:
+            [invoice] = self._erp.rows("account.invoice", [["number", "=", note]], "lines_to_pay")
+            given["line"] = invoice["lines_to_pay"][0]
+        [payment] = self._erp.create("account.payment", given)
+        for step in ("submit", "approve"):
+            self._erp.press("account.payment", step, [payment])
+        active = {"active_model": "account.payment", "active_id": payment, "active_ids": [payment]}
+        self._erp.wizard("account.payment.process", ({}, "process"), **active)
+        self._erp.press("account.payment", "succeed", [payment])
+        [row] = self._erp("model.account.payment.read", [payment], ["number"])
+        return str(row["number"])
+
+    def _post(self, invoices: list[int]) -> str:
+        self._erp("model.account.invoice.write", invoices, {"invoice_date": today()})
+        self._erp.press("account.invoice", "validate_invoice", invoices)
+        self._erp.press("account.invoice", "post", invoices)
+        [row] = self._erp("model.account.invoice.read", invoices, ["number"])
+        return str(row["number"])
+
+    def _drafts(self) -> set[int]:
+        return {row["id"] for row in self._erp.rows("account.invoice", [["state", "=", "draft"]], "id")}
 
     def write(self, model: str, row: int, **values: Any) -> None:
         self._erp(f"model.{model}.write", [row], values)

@@ -7,7 +7,7 @@ are opaque to everybody but the source itself, so are a target's payloads.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -21,6 +21,7 @@ from crossdock.domain.order_status import OrderStatus
 from crossdock.domain.price import Article, Layer, Member, PriceList, PriceMember, Prices, Question, Rule
 from crossdock.domain.record import Record
 from crossdock.domain.shipping_advice import ShippingAdvice
+from crossdock.domain.stock import Count, Goods, Reserved, Stock
 from crossdock.errors import Reject
 
 R_co = TypeVar("R_co", bound=Record, covariant=True)
@@ -208,6 +209,80 @@ class Totals(Protocol):
         """Of those of these records that it has, by natural key."""
 
 
+class Warehouses(Protocol):
+    """An ERP that keeps stock. Read in this order, so that what happens in between is never promised twice:
+
+    ``counted``, then ``goods``; in ``goods`` the open moves before what is on hand.
+    """
+
+    @property
+    def name(self) -> str:
+        """The system's name for messages: ``Tryton``."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same stock would be read differently."""
+
+    def now(self) -> datetime:
+        """The ERP's own clock, UTC. Raises Retry when it is away, Stop when it refuses us."""
+
+    def touched(self, window: Window) -> Iterator[Sequence[str]]:
+        """SKUs of which a move, a web order or a setting changed in the window. Some may come twice."""
+
+    def skus(self) -> Iterator[Sequence[str]]:
+        """Every SKU of which it keeps stock, kits included."""
+
+    def family(self, skus: Collection[str]) -> Set[str]:
+        """These SKUs and all that share goods with them: a kit's parts, the kits of a part, and their parts."""
+
+    def counted(self, lines: Mapping[str, Collection[str]]) -> Mapping[str, Decimal]:
+        """Of these lines (web order -> ids of lines) how many pieces it has moves for, open or done, not cancelled.
+
+        A line that it does not know, or that is still held, is left out.
+        """
+
+    def goods(self, skus: Collection[str]) -> Iterable[Goods]:
+        """What is there of these SKUs, in every warehouse. A SKU it does not keep stock of gives nothing."""
+
+    def shipped(self, warehouse: str, since: Mapping[str, datetime]) -> Mapping[str, Decimal]:
+        """SKU -> what has left this warehouse after the moment given for the SKU, UTC."""
+
+
+class Feed(Protocol):
+    """Files in which a warehouse of a third party counts what lies there."""
+
+    def touched(self, window: Window) -> Iterator[Sequence[str]]:
+        """SKUs that it counted in files that came in the window."""
+
+    def counts(self) -> Mapping[str, Count]:
+        """The last count of each SKU, by files that can be believed. Raises Retry when the folder is away."""
+
+    def heard_at(self) -> datetime | None:
+        """When the newest of these files was made, UTC; None when there is none."""
+
+    def refused(self, window: Window) -> Iterator[Row]:
+        """Files of the window that cannot be believed: rows without a key, which ``parse`` refuses."""
+
+
+class Shelf(Protocol):
+    """A shop that keeps stock by location and reserves it for its orders."""
+
+    def now(self) -> datetime:
+        """The shop's own clock, UTC."""
+
+    def locations(self) -> Collection[str]:
+        """The ERP's codes of the shop's locations."""
+
+    def touched(self, window: Window) -> Iterator[Sequence[str]]:
+        """SKUs of which a level or a reservation changed in the window, by whomever. Some may come twice."""
+
+    def reserved(self, skus: Collection[str]) -> Mapping[str, Sequence[Reserved]]:
+        """What it keeps back now, by SKU."""
+
+    def shows(self, stocks: Sequence[Stock]) -> Set[str]:
+        """Those of these SKUs that it shows already as ``put`` would leave them."""
+
+
 class PriceRules(Protocol):
     """An ERP's rules, from which prices are computed here (``store/prices.py``): asking it takes 1,000 times as long.
 
@@ -278,6 +353,8 @@ OrderStatusSource = Source[OrderStatus]
 OrderStatusTarget = Target[OrderStatus]
 ShippingAdviceSource = Source[ShippingAdvice]
 ShippingAdviceTarget = Target[ShippingAdvice]
+StockSource = Source[Stock]
+StockTarget = Target[Stock]
 PriceListTarget = Target[PriceList]
 PricesTarget = Target[Prices]
 PriceMemberTarget = Target[PriceMember]

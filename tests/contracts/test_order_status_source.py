@@ -14,8 +14,9 @@ from tests.warehouse import Warehouse, today
 
 from crossdock.connectors.tryton.adapter import Tryton
 from crossdock.connectors.tryton.order_status import Statuses
-from crossdock.domain.order_status import OrderStatus, Parcel, Part, Shipment
+from crossdock.domain.order_status import CreditNote, OrderStatus, Parcel, Part, Refund, Return, Shipment
 from crossdock.errors import Misconfigured, Reject
+from sandbox.merchant import WEB_PAYMENTS
 
 pytestmark = pytest.mark.e2e
 
@@ -158,6 +159,128 @@ def test_an_amended_sale_has_another_shipment(source, warehouse, erp):
     ours = status(source, warehouse, sale)
     assert (ours.state, [parts(one) for one in ours.shipments]) == ("open", [{A: 3, B: 2}])
     assert ours.shipments[0].number != before.number
+
+
+@pytest.fixture
+def sent(warehouse: Warehouse) -> int:
+    """A sale of five and two, all of it gone and invoiced."""
+    sale = warehouse.order((A, 5), (B, 2))
+    warehouse.leave(warehouse.shipments(sale)[0])
+    return sale
+
+
+def test_a_return_made_in_the_erp_is_told_once_its_goods_are_there(source, warehouse, sent):
+    back = warehouse.take_back(sent, 2, 0)
+    assert status(source, warehouse, sent).returns == ()
+    number = warehouse.receive(back)
+    ours = status(source, warehouse, sent)
+    assert ours.returns == (Return(number=number, warehouse="WH-HAM", parts=(Part(line=A, quantity=Decimal(2)),)),)
+    assert ours.state == "sent" and [parts(one) for one in ours.shipments] == [{A: 5, B: 2}]
+
+
+def test_what_comes_back_in_parts_is_a_return_each(source, warehouse, sent):
+    back = warehouse.take_back(sent, 4, 0)
+    numbers = [warehouse.receive(back, 3), warehouse.receive(back)]
+    told = status(source, warehouse, sent).returns
+    assert [(one.number, [int(part.quantity) for part in one.parts]) for one in told] == [
+        (numbers[0], [3]),
+        (numbers[1], [1]),
+    ]
+
+
+def test_a_return_of_the_shop_is_told_under_the_shops_id_with_all_that_came_of_it(source, warehouse, sent):
+    back = warehouse.order((A, -4), origin=f"sale.sale,{sent}", web_id=f"return_{sent}")
+    warehouse.receive(back, 3)
+    warehouse.receive(back)
+    [told] = status(source, warehouse, sent).returns
+    assert (told.web_id, [int(part.quantity) for part in told.parts]) == (f"return_{sent}", [4])
+
+
+def test_what_is_sent_instead_is_a_shipment_of_the_order_and_may_come_back(source, warehouse, sent):
+    instead = warehouse.order(("ordli_N", 2), origin=f"sale.sale,{sent}", web_id=f"exchange_{sent}/instead")
+    warehouse.leave(warehouse.shipments(instead)[0])
+    number = warehouse.receive(warehouse.take_back(instead, 1))
+    ours = status(source, warehouse, sent)
+    assert [(one.status, parts(one)) for one in ours.shipments] == [("sent", {A: 5, B: 2}), ("sent", {"ordli_N": 2})]
+    assert [(one.number, one.web_id, one.parts[0].line) for one in ours.returns] == [(number, None, "ordli_N")]
+
+
+def test_credit_notes_are_told_whether_they_come_of_a_return_or_of_an_invoice(source, warehouse, sent):
+    warehouse.post(sent)
+    assert status(source, warehouse, sent).credit_notes == ()
+    back = warehouse.take_back(sent, 2, 0)
+    warehouse.receive(back)
+    assert status(source, warehouse, sent).credit_notes == ()
+    first, second = warehouse.post(back), warehouse.credit(sent)
+    assert status(source, warehouse, sent).credit_notes == (
+        CreditNote(number=first, on=today(), amount=Decimal("20.00")),
+        CreditNote(number=second, on=today(), amount=Decimal("70.00")),
+    )
+
+
+def test_money_paid_back_is_told_for_the_sale_its_return_and_its_credit_note(source, warehouse, sent, altered):
+    altered(extra={"payment_journal": WEB_PAYMENTS})
+    source = Tryton.from_connection(CONNECTION).order_status
+    warehouse.post(sent)
+    back = warehouse.take_back(sent, 2, 0)
+    warehouse.receive(back)
+    note = warehouse.post(back)
+    numbers = [
+        warehouse.pay_back("1.00", sale=sent, reference="ref_1"),
+        warehouse.pay_back("2.00", sale=back, reference="by hand, sorry"),
+        warehouse.pay_back("3.00", note=note),
+    ]
+    made = {"on": today(), "by_shop": True}
+    assert sorted(status(source, warehouse, sent).refunds, key=lambda one: one.amount) == [
+        Refund(number=numbers[0], web_id="ref_1", amount=Decimal(1), **made),
+        Refund(number=numbers[1], amount=Decimal(2), **made),
+        Refund(number=numbers[2], amount=Decimal(3), **made),
+    ]
+
+
+def test_money_that_went_another_way_is_none_of_the_shops_to_give_back(source, warehouse, sent):
+    warehouse.pay_back("1.00", sale=sent)
+    assert [one.by_shop for one in status(source, warehouse, sent).refunds] == [False]
+
+
+LATER: dict[str, Callable[[Warehouse, int, int], Any]] = {
+    "received": lambda hands, sale, back: hands.receive(back),
+    "the invoice credited": lambda hands, sale, back: hands.credit(sale),
+    "paid back": lambda hands, sale, back: hands.pay_back("1.00", sale=sale),
+    "paid back for the return": lambda hands, sale, back: hands.pay_back("1.00", sale=back),
+}
+
+
+@pytest.mark.parametrize("what", LATER)
+def test_what_comes_of_an_order_later_is_a_change_of_it(source, warehouse, sent, what):
+    warehouse.post(sent)
+    other, back = warehouse.order((A, 5)), warehouse.take_back(sent, 2, 0)
+    before = status(source, warehouse, sent)
+    moment = later(source)
+    LATER[what](warehouse, sent, back)
+    rows = since(source, moment)
+    assert source.parse(rows[warehouse.web_id(sent)].raw) != before
+    assert warehouse.web_id(other) not in rows
+
+
+def test_the_credit_note_of_a_return_and_what_is_paid_for_it_are_changes_of_the_order(source, warehouse, sent):
+    back = warehouse.take_back(sent, 2, 0)
+    warehouse.receive(back)
+    moment = later(source)
+    note = warehouse.post(back)
+    assert source.parse(since(source, moment)[warehouse.web_id(sent)].raw).credit_notes
+    moment = later(source)
+    warehouse.pay_back("3.00", note=note)
+    assert source.parse(since(source, moment)[warehouse.web_id(sent)].raw).refunds
+
+
+def test_bytes_stay_the_same_while_nothing_comes_of_it(source, warehouse, sent):
+    warehouse.post(sent)
+    warehouse.receive(warehouse.take_back(sent, 2, 1))
+    warehouse.credit(sent)
+    warehouse.pay_back("1.00", sale=sent)
+    key = warehouse.web_id(sent)
+    assert flat(source.read([key])) == flat(source.read([key])) == [since(source, None)[key]]
 
 
 CHANGES: dict[str, Callable[[Warehouse, int, int], Any]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +15,8 @@ from tests.shop_fixtures import CONNECTION, Refused, Shop
 
 from crossdock.connectors.medusa.adapter import Medusa
 from crossdock.connectors.medusa.order_status import Statuses
-from crossdock.domain.order_status import OrderStatus, Parcel, Part, Shipment
+from crossdock.domain.order import Order
+from crossdock.domain.order_status import CreditNote, OrderStatus, Parcel, Part, Refund, Return, Shipment
 from crossdock.errors import AnswerLost, Reject
 from crossdock.ports import Found, Outcome, Put
 from crossdock.sync.steps import write
@@ -398,7 +400,7 @@ def test_money_that_was_taken_is_not_given_back_unasked(target, shop, buy, sku):
     order = buy.as_guest("a@guest.example", {sku: 2})["id"]
     buy.capture(order, 5)
     said = refusal(target, a_status(order, state="cancelled"))
-    assert said.code == "conflict" and " 5 is paid" in said.reason
+    assert said.code == "conflict" and " 5.00 is paid" in said.reason
     assert (look(shop, order)["status"], buy.payments(order)[0]["refunds"]) == ("pending", [])
     assert look(shop, order)["metadata"]["erp_status"] == "cancelled"
 
@@ -433,3 +435,241 @@ def test_payload_is_pure_and_says_nothing_of_what_has_not_left(target, buy):
     opened = sent({"ordli_1": 1}, "open")
     assert target.payload(a_status("order_1", opened)) == target.payload(a_status("order_1"))
     assert target.fingerprint() == Medusa.from_connection(CONNECTION).order_status.fingerprint()
+
+
+# ------------------------------------------------------------------ what came back, and money
+
+
+@pytest.fixture
+def kept(buy: Buying, sku: str) -> tuple[str, str]:
+    """An order of five, paid and sent, and its line."""
+    order = buy.as_guest("a@guest.example", {sku: 5})["id"]
+    buy.capture(order)
+    buy.send(order)
+    return order, buy.lines(order)[sku]
+
+
+def came_back(line: str, quantity: int, **fields: Any) -> Return:
+    given = {"number": f"R-{next(_numbers)}", "warehouse": "WH-HAM", **fields}
+    return Return(parts=(Part(line=line, quantity=Decimal(quantity)),), **given)
+
+
+def paid_back(amount: str, **fields: Any) -> Refund:
+    given = {"number": f"P-{next(_numbers)}", "on": BOOKED.date(), "by_shop": True, **fields}
+    return Refund(amount=Decimal(amount), **given)
+
+
+def returns(shop: Shop, order: str) -> list[tuple[str, float, Any]]:
+    """Status, received quantity and metadata of each return."""
+    fields = "fields=id,*returns,*returns.items"
+    found = shop.get(f"/admin/orders/{order}?{fields}", shop.admin)["order"]["returns"]
+    return [(one["status"], sum(item["received_quantity"] for item in one["items"]), one["metadata"]) for one in found]
+
+
+def goods_of_exchange(buy: Buying, order: str, line: str) -> tuple[str, str]:
+    """One of the line is exchanged for something else: the exchange's return, and the line of what is sent instead."""
+    other = buy.product()
+    swap = buy.exchange(order, {line: 1}, {other: 1})
+    return str(swap["return_id"]), buy.lines(order)[other]
+
+
+def refunds(buy: Buying, order: str) -> list[float]:
+    return sorted(one["amount"] for payment in buy.payments(order) for one in payment["refunds"] or ())
+
+
+def in_erp_already(shop: Shop, order: str) -> Order:
+    """The order as the flow orders reads it back."""
+    source = Medusa.from_connection(CONNECTION).orders
+    [[row]] = source.read([order])
+    return source.parse(row.raw)
+
+
+def test_goods_that_came_back_to_the_erp_are_a_received_return_in_the_shop_once(target, shop, buy, kept, writes, sku):
+    order, line = kept
+    back = came_back(line, 2)
+    status = a_status(order, state="sent", returns=(back,))
+    told(target, status)
+    assert returns(shop, order) == [("received", 2, {"erp_return": back.number})]
+    told(target, status)
+    assert writes == ["returns", order]
+    levels = shop.get(f"/admin/inventory-items?sku={sku}&fields=*location_levels", shop.admin)["inventory_items"][0]
+    assert sorted(one["stocked_quantity"] for one in levels["location_levels"]) == [6, 9]
+    [seen] = in_erp_already(shop, order).returns
+    assert (seen.status, seen.erp_number) == ("received", back.number)
+
+
+def test_each_return_of_the_erp_is_one(target, shop, buy, kept):
+    order, line = kept
+    first, second = came_back(line, 2), came_back(line, 1)
+    told(target, a_status(order, state="sent", returns=(first,)))
+    told(target, a_status(order, state="sent", returns=(first, second)), fingerprint="f2")
+    assert sorted(received for _, received, _ in returns(shop, order)) == [1, 2]
+
+
+def test_what_was_sent_and_came_back_in_between_is_told_at_once(target, shop, buy, sku):
+    order = buy.as_guest("a@guest.example", {sku: 5})["id"]
+    line = buy.lines(order)[sku]
+    told(target, a_status(order, sent({line: 5}), state="sent", returns=(came_back(line, 5),)))
+    assert [(status, received) for status, received, _ in returns(shop, order)] == [("received", 5)]
+
+
+def test_a_return_announced_in_the_shop_is_received_once_all_of_it_has_come(target, shop, buy, kept, writes):
+    order, line = kept
+    made = buy.ask_return(order, {line: 3})
+    for quantity, there in ((1, ("requested", 0, None)), (3, ("received", 3, None)), (3, ("received", 3, None))):
+        back = came_back(line, quantity, number="R-7", web_id=made)
+        told(target, a_status(order, state="sent", returns=(back,)), fingerprint=f"f{quantity}")
+        assert returns(shop, order) == [there]
+    assert writes == [order, "returns", order]
+    assert in_erp_already(shop, order).returns[0].erp_number == ""
+
+
+def test_what_was_sent_in_an_exchange_is_fulfilled_and_may_come_back(target, shop, buy, kept):
+    order, line = kept
+    swap, other = goods_of_exchange(buy, order, line)
+    back = (came_back(line, 1, web_id=swap), came_back(other, 1))
+    told(target, a_status(order, sent({other: 1}), state="sent", returns=back))
+    assert [one[:2] for one in returns(shop, order)] == [("received", 1)] * 2
+    [first, second] = sorted(in_erp_already(shop, order).returns, key=lambda one: one.erp_number)
+    assert (first.id, first.kind, second.lines[0].line) == (swap, "exchange", other)
+
+
+def test_more_than_was_sent_does_not_come_back(target, shop, kept):
+    order, line = kept
+    said = refusal(target, a_status(order, state="sent", returns=(came_back(line, 3), came_back(line, 3))))
+    assert said.code == "conflict" and " 2 of it" in said.reason
+    assert len(returns(shop, order)) == 1
+
+
+def test_while_staff_changes_the_order_its_return_waits(target, shop, buy, kept):
+    order, line = kept
+    shop.post("/admin/order-edits", {"order_id": order}, shop.admin)
+    status = a_status(order, state="sent", returns=(came_back(line, 1),))
+    assert "Another change" in refusal(target, status).reason
+    shop.call("DELETE", f"/admin/order-edits/{order}", token=shop.admin)
+    told(target, status)
+    assert [status for status, _, _ in returns(shop, order)] == ["received"]
+
+
+@pytest.mark.parametrize("step", ["request", "receive"])
+def test_a_return_that_was_left_half_done_is_ended(target, shop, buy, kept, step):
+    order, line = kept
+    back = came_back(line, 2)
+    note, items = f"Return {back.number} of the ERP", {"items": [{"id": line, "quantity": 2}]}
+    body = {"order_id": order, "location_id": buy._locations["WH-HAM"], "internal_note": note}
+    made = shop.post("/admin/returns", {**body, "metadata": {"erp_return": back.number}}, shop.admin)["return"]["id"]
+    shop.post(f"/admin/returns/{made}/request-items", items, shop.admin)
+    if step == "receive":
+        shop.post(f"/admin/returns/{made}/request", {}, shop.admin)
+        shop.post(f"/admin/returns/{made}/receive", {"internal_note": note}, shop.admin)
+        shop.post(f"/admin/returns/{made}/receive-items", items, shop.admin)
+    told(target, a_status(order, state="sent", returns=(back,)))
+    assert returns(shop, order) == [("received", 2, {"erp_return": back.number})]
+
+
+def test_money_paid_back_in_the_erp_is_refunded_once_and_named(target, shop, buy, kept, writes):
+    order, _ = kept
+    refund, elsewhere = paid_back("4.50"), paid_back("1.00", by_shop=False)
+    note = CreditNote(number="G-1", on=BOOKED.date(), amount=Decimal("4.50"))
+    status = a_status(order, state="sent", refunds=(refund, elsewhere), credit_notes=(note,))
+    told(target, status)
+    told(target, status)
+    assert writes == ["refunds", order] and refunds(buy, order) == [4.5]
+    marks, day = look(shop, order)["metadata"], BOOKED.date().isoformat()
+    assert marks["erp_credit_notes"] == [{"number": "G-1", "date": day, "amount": "4.50"}]
+    assert [(one["number"], one["amount"]) for one in marks["erp_refunds"]] == [
+        (refund.number, "4.50"),
+        (elsewhere.number, "1.00"),
+    ]
+    [[seen]] = [payment.refunds for payment in in_erp_already(shop, order).payments]
+    assert (seen.amount, seen.erp_number) == (Decimal("4.50"), refund.number)
+
+
+def test_a_refund_that_the_erp_has_from_the_shop_is_not_told_again(target, shop, buy, kept, writes):
+    order, _ = kept
+    buy.refund(order, 3)
+    [known] = [one["id"] for payment in buy.payments(order) for one in payment["refunds"]]
+    told(target, a_status(order, state="sent", refunds=(paid_back("3.00", web_id=known),)))
+    assert writes == [order] and refunds(buy, order) == [3]
+    assert "erp_refunds" not in look(shop, order)["metadata"]
+
+
+def test_all_that_was_paid_goes_back_over_several_payments(target, shop, buy, sku):
+    order = buy.as_guest("a@guest.example", {sku: 3})["id"]
+    buy.capture(order)
+    buy.edit(order, change={buy.lines(order)[sku]: 4})
+    buy.mark_paid(order)
+    total = sum(round(payment["amount"], 2) for payment in buy.payments(order))
+    told(target, a_status(order, state="open", refunds=(paid_back(f"{total:.2f}"),)))
+    assert len(refunds(buy, order)) == 2 and abs(sum(refunds(buy, order)) - total) < 0.01
+
+
+def test_more_than_was_paid_is_not_given_back(target, buy, kept):
+    order, _ = kept
+    said = refusal(target, a_status(order, state="sent", refunds=(paid_back("500.00"),)))
+    assert said.code == "conflict" and "500.00" in said.reason and refunds(buy, order) == []
+
+
+def test_paid_back_and_cancelled_in_the_erp_it_is_both_in_the_shop(target, shop, buy, sku):
+    order = buy.as_guest("a@guest.example", {sku: 2})["id"]
+    buy.capture(order)
+    paid = round(buy.payments(order)[0]["amount"], 2)
+    told(target, a_status(order, state="cancelled", refunds=(paid_back(f"{paid:.2f}"),)))
+    assert look(shop, order)["status"] == "canceled"
+    assert abs(sum(refunds(buy, order)) - paid) < 0.01
+
+
+@pytest.mark.parametrize("step", ["returns", "refunds"])
+@pytest.mark.parametrize("carried_out", [True, False])
+def test_goods_and_money_come_back_once_when_an_answer_is_lost(target, shop, buy, kept, monkeypatch, step, carried_out):
+    order, line = kept
+    status = a_status(order, state="sent", returns=(came_back(line, 2),), refunds=(paid_back("4.50"),))
+    post, lost = target._api.post, []
+
+    def losing(path: str, body: Any, **more: Any) -> dict[str, Any]:
+        if not path.endswith(f"/{step}") or lost:
+            return post(path, body, **more)
+        lost.append(path)
+        if carried_out:
+            post(path, body, **more)
+        raise AnswerLost("cut")
+
+    monkeypatch.setattr(target._api, "post", losing)
+    monkeypatch.setattr("crossdock.connectors.medusa.stillness._STILL", 0.3)
+    [outcome] = write(target, [Put(order, "update", None, target.payload(status), "f1")], no_content)
+    assert lost and outcome.refused is None
+    assert [one[:2] for one in returns(shop, order)] == [("received", 2)] and refunds(buy, order) == [4.5]
+
+
+def test_calls_that_come_late_or_together_change_nothing(shop, buy, kept):
+    order, line = kept
+    path = f"/admin/erp/orders/{order}"
+    back = {"number": "R", "location_id": buy._locations["WH-HAM"], "items": [{"id": line, "quantity": 2}]}
+    calls = [(f"{path}/returns", back), (f"{path}/refunds", {"number": "P", "amount": "4.50"})] * 4
+
+    def call(one: tuple[str, Any]) -> None:
+        with suppress(Refused):  # a lock that was not to be had in time
+            shop.post(*one, shop.admin)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(call, calls))
+    for one in calls[:2]:
+        shop.post(*one, shop.admin)
+    assert [one[:2] for one in returns(shop, order)] == [("received", 2)] and refunds(buy, order) == [4.5]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("returns", {}),
+        ("returns", {"number": "R", "items": []}),
+        ("returns", {"number": "R", "items": [{"id": "ordli_1", "quantity": -1}]}),
+        ("refunds", {"number": "P", "amount": "-1"}),
+        ("refunds", {"amount": "1"}),
+    ],
+)
+def test_only_administrators_say_what_came_back_and_only_in_full(shop, path, body):
+    with pytest.raises(Refused, match="400"):
+        shop.post(f"/admin/erp/orders/order_1/{path}", body, shop.admin)
+    with pytest.raises(Refused, match="401"):
+        shop.post(f"/admin/erp/orders/order_1/{path}", body)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from crossdock.airflow.pairs import Pair
 
 SIDES: tuple[Side, ...] = ("erp", "storefront")
+STOCK = "stock"
+"""What people call the figures of the flow ``inventory``."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,8 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="look over connections, store and approvals")
     doctor.set_defaults(run=_doctor)
 
-    explain = commands.add_parser("explain", help="all that is known of one record")
-    explain.add_argument("flow", choices=sorted(FLOWS))
+    explain = commands.add_parser("explain", help="all that is known of one record; stock: every term of the figure")
+    explain.add_argument("flow", choices=sorted([*FLOWS, STOCK]))
     explain.add_argument("key")
     explain.set_defaults(run=_explain)
 
@@ -193,6 +195,8 @@ def _doctor(options: argparse.Namespace) -> int:
 def _explain(options: argparse.Namespace) -> int:
     from crossdock.store.reports import journey
 
+    if options.flow == STOCK:
+        return _explain_stock(options)
     with _store() as connection:
         found = journey(connection, options.pair, options.flow, options.key)
     if not any(found.values()):
@@ -211,14 +215,22 @@ def _explain(options: argparse.Namespace) -> int:
     return 0
 
 
+def _explain_stock(options: argparse.Namespace) -> int:
+    from crossdock.airflow.explained import stock
+    from crossdock.airflow.runtime import availability
+
+    for line in stock(availability(_pair(options)), options.key):
+        print(line)
+    return 0
+
+
 def _as_the_source_says(options: argparse.Namespace) -> str:
     """Asked now: why a record is not on its way."""
-    from crossdock.airflow.runtime import system
-    from crossdock.connectors import port
+    from crossdock.airflow import runtime
     from crossdock.sync.steps import whether_early
 
     flow, pair = FLOWS[options.flow], _pair(options)
-    source = port(system(flow.source, pair), flow.name)
+    source = runtime.source(flow, pair)
     rows = [row for page in source.read([options.key]) for row in page]
     if not rows:
         return f"{source.name} has no such record; orders are asked for by their id."

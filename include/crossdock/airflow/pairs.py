@@ -5,6 +5,11 @@
     [pairs.default]
     go_live = 2026-01-01T00:00:00Z
 
+    [[pairs.default.stock]]
+    location = "WH-HAM"
+    warehouses = ["WH-HAM", "WH-BER"]
+    buffer = 2
+
     [pairs.outlet]
     go_live = 2026-06-01T00:00:00Z
 """
@@ -20,6 +25,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from crossdock.domain.stock import Rule
 from crossdock.errors import Misconfigured
 
 DEFAULT = "default"
@@ -28,7 +34,8 @@ DEFAULT = "default"
 class Pair(BaseModel):
     """``go_live``: web orders placed before it never reach the ERP. ``overlap_minutes``: how far back a
 
-    run reads again; longer than the longest transaction of the source.
+    run reads again; longer than the longest transaction of the source. ``stock``: which warehouses feed which
+    location of the shop (domain/stock.py, Rule); without any, each feeds the location of its own code.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +43,7 @@ class Pair(BaseModel):
     name: Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")] = DEFAULT
     go_live: AwareDatetime | None = None
     overlap_minutes: Annotated[int, Field(ge=1, le=1440)] = 5
+    stock: tuple[Rule, ...] = ()
 
     @property
     def overlap(self) -> timedelta:

@@ -101,14 +101,15 @@ MEDUSA: dict[str, Any] = {
 THREE_PL: dict[str, Any] = {
     "connection-type": "crossdock_3pl",
     "hook-class-name": "crossdock.connectors.threepl.hook.ThreePlHook",
-    "hook-name": "3PL (X12 files)",
+    "hook-name": "3PL (files)",
     "ui-field-behaviour": {
         "hidden-fields": ["extra", "host", "login", "password", "port", "schema"],
         "relabeling": {},
         "placeholders": {},
     },
     "conn-fields": {
-        "inbox": _text("Inbox", "Path or URL of the folder into which the warehouse puts its shipping advices (945)."),
+        "inbox": _text("Inbox", "Path or URL of the folder into which the warehouse puts its files."),
+        "zone": _text("Time zone", "Of dates and times in its files that name none (America/Chicago).", "UTC"),
     },
 }
 

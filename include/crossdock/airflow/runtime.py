@@ -18,8 +18,9 @@ from crossdock.connectors import connector, port
 from crossdock.errors import Misconfigured, Retry
 from crossdock.quality.gate import ExpectationsGate
 from crossdock.store.postgres import PostgresStore
+from crossdock.sync.availability import Availability
 from crossdock.sync.flow import Flow, Side
-from crossdock.sync.flows import FLOWS
+from crossdock.sync.flows import FLOWS, INVENTORY
 from crossdock.sync.run import Request, Run
 
 STORE = "crossdock_db"
@@ -41,8 +42,23 @@ def open_store() -> Iterator[Connection[Any]]:
 
 def system(side: str, pair: Pair) -> Any:
     """The connector behind ``crossdock_erp``, ``crossdock_storefront`` or ``crossdock_3pl`` of this pair."""
-    conn_id = pair.suffixed(f"crossdock_{side}")
+    return _system(pair.suffixed(f"crossdock_{side}"))
+
+
+def _system(conn_id: str) -> Any:
     return connector(_known(conn_id).conn_type or "", conn_id)
+
+
+def availability(pair: Pair) -> Availability:
+    """The source of the flow ``inventory``: the ERP, the feeds that the pair's rules name, and the shop."""
+    name = INVENTORY.name
+    feeds = {rule.feed: port(_system(rule.feed), name) for rule in pair.stock if rule.feed}
+    return Availability(port(system("erp", pair), name), port(system("storefront", pair), name), pair.stock, feeds)
+
+
+def source(flow: Flow, pair: Pair) -> Any:
+    """The side that this flow reads from."""
+    return availability(pair) if flow.name == INVENTORY.name else port(system(flow.source, pair), flow.name)
 
 
 def connected(side: Side, pair: Pair) -> bool:
@@ -79,7 +95,7 @@ def open_run(flow: Flow, pair: Pair) -> Iterator[Run]:
             pair=pair.name,
             flow=replace(flow, overlap=pair.overlap),
             airflow_run=context["dag_run"].run_id,
-            source=_Later(lambda: port(system(flow.source, pair), flow.name)),
+            source=_Later(lambda: source(flow, pair)),
             target=_Later(lambda: port(system(flow.target, pair), flow.name)),
             store=PostgresStore(connection),
             gate=_Later(lambda: ExpectationsGate(PostgresHook(STORE).get_uri())),

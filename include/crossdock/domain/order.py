@@ -63,11 +63,12 @@ class Line(Value):
 
 
 class Refund(Value):
-    """Money given back. ``amount`` is positive."""
+    """Money given back. ``amount`` is positive. ``erp_number``: that of the ERP's payment, if the ERP began it."""
 
     id: Id
     amount: Annotated[Money, Field(gt=0)]
     at: AwareDatetime
+    erp_number: PlainText = ""
 
 
 class Payment(Value):
@@ -85,20 +86,24 @@ class Payment(Value):
 
 
 class Returned(Value):
-    """So many of a line, identified by its id."""
+    """So many of a line, identified by its id: one of the order, or one that was sent instead (an exchange)."""
 
     line: Id
     quantity: Quantity
 
 
 class Return(Value):
-    """Goods that come back (``lines``), and for an exchange or a claim those sent instead (``instead``)."""
+    """Goods that come back (``lines``), and for an exchange or a claim those sent instead (``instead``).
+
+    ``erp_number``: the ERP's number of the return, if it was born there.
+    """
 
     id: Id
     kind: Literal["return", "exchange", "claim"] = "return"
     status: Literal["requested", "received", "cancelled"]
     lines: tuple[Returned, ...] = ()
     instead: tuple[Line, ...] = ()
+    erp_number: PlainText = ""
 
 
 Settlement = Literal["paid", "authorised", "on account", "unpaid"]
@@ -148,7 +153,7 @@ class Order(Record):
 
     @model_validator(mode="after")
     def _each_line_once(self) -> Order:
-        ids = [line.id for line in self.lines]
+        ids = [line.id for line in (*self.lines, *(line for one in self.returns for line in one.instead))]
         if len(set(ids)) < len(ids):
             raise ValueError("the same line id stands at two lines")
         if unknown := {part.line for one in self.returns for part in one.lines} - set(ids):

@@ -1,4 +1,4 @@
-"""What has become of a web order in the ERP, for the shop to show: number, status, shipments, tracking."""
+"""What has become of a web order in the ERP, for the shop to show: status, shipments, what came back, money."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AwareDatetime, Field
 
-from crossdock.domain.order import Id, Quantity
+from crossdock.domain.order import Id, Money, Quantity
 from crossdock.domain.record import FilledText, PlainText, Record, Value
 
 
@@ -41,6 +41,40 @@ class Shipment(Value):
     parcels: tuple[Parcel, ...] = ()
 
 
+class Return(Value):
+    """Goods that have come back to the ERP's ``warehouse``: all that came of this return so far.
+
+    ``number``: the ERP's. ``web_id``: the shop's id of the return, None for one that was born in the ERP.
+    """
+
+    number: FilledText
+    web_id: Id | None = None
+    warehouse: FilledText
+    parts: Annotated[tuple[Part, ...], Field(min_length=1)]
+
+
+class CreditNote(Value):
+    """What the ERP has credited of the order. ``amount`` is positive, taxes included, in the order's currency."""
+
+    number: FilledText
+    on: date
+    amount: Annotated[Money, Field(gt=0)]
+
+
+class Refund(Value):
+    """Money the ERP has paid back. ``number``: the ERP's; ``amount`` is positive, in the order's currency.
+
+    ``web_id``: the shop's id of the refund if it was born there; it may also be a word that a person wrote there.
+    ``by_shop``: to be given back the way it was paid; else the money took a way that the shop knows nothing of.
+    """
+
+    number: FilledText
+    web_id: Id | None = None
+    on: date
+    amount: Annotated[Money, Field(gt=0)]
+    by_shop: bool
+
+
 class OrderStatus(Record):
     """One web order as the ERP sees it, the unit of the flow ``order_status``.
 
@@ -63,6 +97,9 @@ class OrderStatus(Record):
     state: Literal["held", "open", "partly sent", "sent", "cancelled", "problem"]
     promised: date | None = None
     shipments: tuple[Shipment, ...] = ()
+    returns: tuple[Return, ...] = ()
+    credit_notes: tuple[CreditNote, ...] = ()
+    refunds: tuple[Refund, ...] = ()
 
     @property
     def key(self) -> str:

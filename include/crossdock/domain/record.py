@@ -85,6 +85,16 @@ class Record(Value):
         """Why it is not to be written for the first time yet, in words; "" when it is."""
         return ""
 
+    @property
+    def in_step(self) -> bool | None:
+        """Whether the target shows it like this, in flows whose target changes it as well; None: the ledger says."""
+        return None
+
+    @property
+    def doubt(self) -> str:
+        """Why a person has to approve it before it is written, in words; "" for most."""
+        return ""
+
     def columns(self) -> tuple[Any, ...]:
         """Values of ``COLUMNS``, in that order."""
         return ()

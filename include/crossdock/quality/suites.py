@@ -16,6 +16,8 @@ import great_expectations.expectations as gxe
 SHARES_FROM = 50
 HEAVIEST = 30_000_000
 """Grams."""
+MOST_PIECES = 10_000_000
+"""Of one SKU at all locations together."""
 DEVIATION = 0.05
 """Between what was charged and what the lines add up to, in any currency: rounding."""
 
@@ -218,10 +220,48 @@ def shipping_advice(count: int) -> list[Any]:
     ]
 
 
+def inventory(count: int) -> list[Any]:
+    """Levels: at some location, of a believable size, and most of them not sold out at once."""
+    expectations = [
+        gxe.ExpectColumnValuesToBeBetween(
+            column="levels",
+            min_value=1,
+            severity="warning",
+            meta=rows(
+                "no_location",
+                "No warehouse of the SKU feeds a location of the shop.",
+                "Give a location of the shop the code of the warehouse (metadata erp_code), or write a rule.",
+            ),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="pieces",
+            max_value=MOST_PIECES,
+            severity="warning",
+            meta=rows(
+                "absurd_stock",
+                f"More than {MOST_PIECES} pieces of the SKU are said to be there.",
+                "Correct the inventory in the ERP or the 3PL's file; replay it when it is right.",
+            ),
+        ),
+    ]
+    if count >= SHARES_FROM:
+        expectations.append(
+            gxe.ExpectColumnValuesToBeInSet(
+                column="sold_out",
+                value_set=[False],
+                mostly=0.1,
+                severity="critical",
+                meta=says("more than nine tenths of the SKUs that changed are sold out at once"),
+            )
+        )
+    return expectations
+
+
 SUITES: dict[str, Callable[[int], list[Any]]] = {
     "customers": customers,
     "items": items,
     "orders": orders,
     "order_status": order_status,
     "shipping_advice": shipping_advice,
+    "inventory": inventory,
 }

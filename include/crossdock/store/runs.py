@@ -197,14 +197,21 @@ class Runs(Statements):
         self._run(
             run,
             """
-            INSERT INTO watermark (pair, flow, until, parts_at)
-            VALUES (%(pair)s, %(flow)s, %(until)s, CASE WHEN %(compared)s THEN now() END)
+            INSERT INTO watermark (pair, flow, until, parts_at, full_at, full_version)
+            VALUES (
+                %(pair)s, %(flow)s, %(until)s, CASE WHEN %(compared)s THEN now() END,
+                CASE WHEN %(full)s THEN now() END, CASE WHEN %(full)s THEN %(version)s END
+            )
             ON CONFLICT (pair, flow) DO UPDATE
             SET until = greatest(watermark.until, excluded.until),
-                parts_at = coalesce(excluded.parts_at, watermark.parts_at)
+                parts_at = coalesce(excluded.parts_at, watermark.parts_at),
+                full_at = coalesce(excluded.full_at, watermark.full_at),
+                full_version = coalesce(excluded.full_version, watermark.full_version)
             """,
             until=run.until,
             compared=bool(run.totals.get("parts")),
+            full=run.since is None,
+            version=run.totals.get("version"),
         )
 
 

@@ -41,6 +41,8 @@ _COLUMNS = {
     "names": "text[]",
     "payload": "text",
     "early": "text",
+    "doubt": "text",
+    "in_step": "boolean",
 }
 
 
@@ -94,6 +96,8 @@ class StageTables(Runs, Quarantine):
                 names      text[] NOT NULL DEFAULT '{{}}',
                 payload    text,
                 early      text,
+                doubt      text,
+                in_step    bool,
                 target_id  text,
                 action     text,
                 reason     text
@@ -163,6 +167,23 @@ class StageTables(Runs, Quarantine):
         )
         run.totals["parts"] = bool(due)
         return bool(due)
+
+    def full_due(self, run: Run, version: str) -> bool:
+        if run.flow.full_every is None:
+            return False
+        run.totals["version"] = version
+        return bool(
+            self._one(
+                run,
+                """
+                SELECT full_at IS NULL OR full_at < now() - %(every)s OR full_version <> %(version)s
+                FROM watermark
+                WHERE (pair, flow) = (%(pair)s, %(flow)s)
+                """,
+                every=run.flow.full_every,
+                version=version,
+            )
+        )
 
     def stage_parts(self, run: Run, parts: Iterable[Sequence[str]]) -> None:
         statement = self._statement(run, "COPY {part} FROM STDIN (FORMAT binary)")
@@ -374,7 +395,7 @@ class StageTables(Runs, Quarantine):
             copy.set_types(list(types.values()))
             for record in records:
                 lists = [[plain(text) for text in texts] for texts in (record.needs, record.parts, record.names)]
-                copy.write_row((*record[:5], *lists, record.payload, record.early, *record.columns))
+                copy.write_row((*record[:5], *lists, *record[8:-1], *record.columns))
 
     def close_stage(self, run: Run, vanished: Collection[str]) -> None:
         with self._db.transaction():
@@ -387,9 +408,11 @@ class StageTables(Runs, Quarantine):
                     FROM ledger l
                     WHERE (l.pair, l.flow) = (%(pair)s, %(flow)s)
                       AND l.key = w.key
-                      AND l.canon_hash = w.canon_hash
                       AND l.removed = w.gone
                       AND w.action IS NULL
+                      AND CASE WHEN w.in_step IS NULL THEN l.canon_hash = w.canon_hash
+                               ELSE w.in_step AND l.target_id IS NOT NULL
+                          END
                     """,
                 )
             # Nothing to do with these either; only a first run might find them in the target

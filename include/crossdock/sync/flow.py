@@ -30,7 +30,8 @@ class Flow:
     ``unit`` is what the run's books count. ``losses`` names staged boolean columns that take something
     away from a shopper; ``totals`` names staged columns that are summed beside the counts. ``overlap``
     is re-read in every run: commits become visible late, clocks differ. ``parts_every``: how often the source's
-    parts are compared with the ledger; None in every run. ``links``: what the names of its records are
+    parts are compared with the ledger; None in every run. ``full_every``: how often everything is read, as it is when
+    the version has changed; None: when a person asks. ``links``: what the names of its records are
     called in other flows' needs. ``go_live``: what was made before the pair's go-live is never written. ``after``: no
     window ends later than the last one of this flow. ``plan_first``: the first run on a target that holds
     records already ends as a plan.
@@ -46,6 +47,7 @@ class Flow:
     brake: Brake = Brake()
     overlap: timedelta = timedelta(minutes=5)
     parts_every: timedelta | None = None
+    full_every: timedelta | None = None
     go_live: bool = False
     after: str = ""
     plan_first: bool = True

@@ -10,7 +10,8 @@ from crossdock.domain.order import Order
 from crossdock.domain.order_status import OrderStatus
 from crossdock.domain.price import PriceList, PriceMember, Prices
 from crossdock.domain.shipping_advice import ShippingAdvice
-from crossdock.sync.flow import Flow
+from crossdock.domain.stock import Stock
+from crossdock.sync.flow import Brake, Flow
 
 CUSTOMERS = Flow(
     name="customers",
@@ -103,7 +104,22 @@ SHIPPING_ADVICE = Flow(
     in_dag="orders",
 )
 
+INVENTORY = Flow(
+    name="inventory",
+    unit="SKU",
+    record=Stock,
+    source="erp",
+    target="storefront",
+    losses=("sold_out",),
+    totals=("levels", "pieces"),
+    brake=Brake(at_least=20),
+    full_every=timedelta(hours=1),
+    plan_first=False,
+)
+
 FLOWS = {
     flow.name: flow
-    for flow in (CUSTOMERS, ITEMS, PRICE_LISTS, PRICES, PRICE_MEMBERS, ORDERS, ORDER_STATUS, SHIPPING_ADVICE)
-}
+    for flow in (
+        CUSTOMERS, ITEMS, PRICE_LISTS, PRICES, PRICE_MEMBERS, INVENTORY, ORDERS, ORDER_STATUS, SHIPPING_ADVICE,
+    )
+}  # fmt: skip

@@ -47,7 +47,8 @@ class Changed(NamedTuple):
 class Staged(NamedTuple):
     """A canonical record on the wide stage. ``columns`` are the values of its typed columns.
 
-    ``early``: why it is not written unless the target has it already; "" for most.
+    ``early``: why it is not written unless the target has it already; "" for most. ``doubt``: why a person has to
+    approve it first; "" for most. ``in_step``: whether the target shows it like this; None: the ledger says.
     """
 
     key: str
@@ -60,6 +61,8 @@ class Staged(NamedTuple):
     names: list[str]
     payload: str
     early: str
+    doubt: str
+    in_step: bool | None
     columns: tuple[Any, ...]
 
 
@@ -188,6 +191,9 @@ class Store(Protocol):
 
     def parts_due(self, run: Run) -> bool:
         """Whether ``Flow.parts_every`` has passed, or everything is read."""
+
+    def full_due(self, run: Run, version: str) -> bool:
+        """Whether everything is to be read: ``Flow.full_every`` has passed, or it was read in another version."""
 
     def stage_parts(self, run: Run, parts: Iterable[Sequence[str]]) -> None: ...
     def compare(self, run: Run) -> set[str]:

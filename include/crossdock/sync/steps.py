@@ -116,7 +116,8 @@ def _stage(run: Run) -> None:
     if request.keys:
         run.since = run.until = None
     else:
-        run.since = None if request.full or since is None else since - run.flow.overlap
+        full = store.full_due(run, _version(run)) or request.full
+        run.since = None if full or since is None else since - run.flow.overlap
         run.until = _end(run, now)
     with tempfile.TemporaryFile() as spool:
         if run.until:
@@ -202,6 +203,8 @@ def _staged(row: Changed, record: Record, salt: bytes, go_live: datetime | None)
         names=list(record.names),
         payload=payload,
         early=whether_early(record, go_live),
+        doubt=record.doubt,
+        in_step=record.in_step,
         columns=record.columns(),
     )
 

@@ -7,6 +7,7 @@ from functools import cached_property
 
 from crossdock.connectors.medusa.api import Api
 from crossdock.connectors.medusa.extension import ExtensionCustomers
+from crossdock.connectors.medusa.inventory import Inventory
 from crossdock.connectors.medusa.items import Items
 from crossdock.connectors.medusa.order_status import Statuses
 from crossdock.connectors.medusa.orders import Orders
@@ -17,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class Medusa:
-    """One Medusa shop. What it serves: ``customers``, ``items``, prices, ``orders`` and ``order_status``."""
+    """One Medusa shop. It serves ``customers``, ``items``, ``inventory``, prices, ``orders``, ``order_status``."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -44,6 +45,11 @@ class Medusa:
     def items(self) -> Items:
         """Products with their variants."""
         return Items(self._api)
+
+    @cached_property
+    def inventory(self) -> Inventory:
+        """Stock by location, and what is kept back of it for orders."""
+        return Inventory(self._api)
 
     @cached_property
     def orders(self) -> Orders:

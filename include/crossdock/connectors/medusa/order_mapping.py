@@ -24,7 +24,7 @@ from crossdock.domain.order import Line, Order, Payment, Place, Refund, Return, 
 from crossdock.domain.record import Value
 from crossdock.errors import Reject
 
-VERSION = "1"
+VERSION = "2"
 """Raise it when a row is to be read differently although the fields stay the same."""
 
 SHAPE: dict[str, Any] = {
@@ -55,11 +55,12 @@ SHAPE: dict[str, Any] = {
         "payments": {
             **dict.fromkeys(("id", "provider_id", "amount", "canceled_at")),
             "captures": dict.fromkeys(("id", "amount", "created_at")),
-            "refunds": dict.fromkeys(("id", "amount", "created_at")),
+            "refunds": {**dict.fromkeys(("id", "amount", "created_at")), "metadata": {"erp_refund": None}},
         },
     },
     "returns": {
         **dict.fromkeys(("id", "status")),
+        "metadata": {"erp_return": None},
         "items": dict.fromkeys(("item_id", "quantity")),
     },
 }  # fmt: skip
@@ -123,6 +124,7 @@ class _Moved(Struct):
     id: str
     amount: Decimal
     created_at: datetime
+    metadata: dict[str, Any] | None = None
 
 
 class _Payment(Struct):
@@ -157,6 +159,7 @@ class _Returned(Struct):
 class _Return(Struct):
     id: str
     status: str
+    metadata: dict[str, Any] | None = None
     items: list[_Returned] = []
 
 
@@ -287,7 +290,7 @@ def _order(order: _Order, on_account: Collection[str], what: str) -> Order:
         payments=tuple(
             _payment(one, order.currency_code, what) for one in _by_id(payments) if one.provider_id not in on_account
         ),
-        returns=tuple(_returns(order, {line.id for line in lines}, what)),
+        returns=tuple(_returns(order, what)),
     )
 
 
@@ -300,10 +303,10 @@ def _charged(order: _Order, lines: Iterable[Line]) -> Decimal:
         if not payment.canceled_at
     ]
     if placed and not order.edited:
-        return _payable(sum(placed, Decimal(0)), order.currency_code)
+        return payable(sum(placed, Decimal(0)), order.currency_code)
     total = sum((_gross(line) for line in lines), Decimal(0))
     given = sum((one.amount for one in order.credit_lines if one.from_the_start), Decimal(0))
-    return _payable(total - given, order.currency_code)
+    return payable(total - given, order.currency_code)
 
 
 _Identified = TypeVar("_Identified", _Item, _Shipping, _Payment)
@@ -322,7 +325,7 @@ def _settlement(
 ) -> Settlement:
     if any(payment.provider_id in on_account for payment in payments):
         return "on account"
-    captured = [_payable(_captured(payment), currency) for payment in payments]
+    captured = [payable(_captured(payment), currency) for payment in payments]
     if charged - sum(captured, Decimal(0)) <= max(len(captured) - 1, 0) * _unit(currency):  # each is rounded by itself
         return "paid"
     return "authorised" if payments else "unpaid"
@@ -384,19 +387,20 @@ def _payment(payment: _Payment, currency: str, what: str) -> Payment:
         f"a payment of {what}",
         id=payment.id,
         provider=payment.provider_id,
-        authorised=_payable(payment.amount, currency),
-        captured=_payable(_captured(payment), currency),
+        authorised=payable(payment.amount, currency),
+        captured=payable(_captured(payment), currency),
         captured_at=captures[-1].created_at.astimezone(UTC) if captures else None,
         refunds=tuple(
             _build(
                 Refund,
                 f"a refund of {what}",
                 id=one.id,
-                amount=_payable(one.amount, currency),
+                amount=payable(one.amount, currency),
                 at=one.created_at.astimezone(UTC),
+                erp_number=(one.metadata or {}).get("erp_refund") or "",
             )
             for one in sorted(payment.refunds, key=lambda one: (one.created_at, one.id))
-            if _payable(one.amount, currency) > 0
+            if payable(one.amount, currency) > 0
         ),
     )
 
@@ -404,7 +408,7 @@ def _payment(payment: _Payment, currency: str, what: str) -> Payment:
 _STATUS = {"requested": "requested", "partially_received": "requested", "received": "received", "canceled": "cancelled"}
 
 
-def _returns(order: _Order, lines: Collection[str], what: str) -> Iterator[Return]:
+def _returns(order: _Order, what: str) -> Iterator[Return]:
     """Returns with what goes out for them, and swaps for which nothing comes back; not what staff only drafts."""
     swaps = {swap.return_id or swap.id: swap for swap in order.swaps}
     items = {item.id: item for item in order.items}
@@ -415,12 +419,6 @@ def _returns(order: _Order, lines: Collection[str], what: str) -> Iterator[Retur
         instead = [items[line] for line in (swap.lines if swap else ()) if line in items and items[line].quantity > 0]
         if not status or not (back or instead):
             continue
-        if back and not {one.item_id for one in back.items} <= set(lines):
-            raise Reject(
-                "return_of_exchanged",
-                f"Return {id_} of {what} gives back goods that were sent in an exchange.",
-                "Book this return in the ERP by hand, then discard this entry.",
-            )
         sent = [_item(one, what) for one in instead]
         if swap and swap.kind == "claim" and not back:  # what is replaced is paid already, and stays with the shopper
             sent = [line.model_copy(update={"discount": line.discount + line.net, "net": Decimal(0)}) for line in sent]
@@ -431,6 +429,7 @@ def _returns(order: _Order, lines: Collection[str], what: str) -> Iterator[Retur
             f"return {id_} of {what}",
             id=id_,
             kind=swap.kind if swap else "return",
+            erp_number=((back.metadata if back else None) or {}).get("erp_return") or "",
             status="cancelled" if swap and swap.cancelled else status,
             lines=tuple(
                 _build(Returned, f"return {id_} of {what}", line=one.item_id, quantity=one.quantity)
@@ -461,7 +460,8 @@ def _captured(payment: _Payment) -> Decimal:
     return sum((one.amount for one in payment.captures), Decimal(0))
 
 
-def _payable(amount: Decimal, currency: str) -> Decimal:
+def payable(amount: Decimal, currency: str) -> Decimal:
+    """Rounded to what can be paid in the currency."""
     return amount.quantize(_unit(currency), ROUND_HALF_UP)
 
 

@@ -1,7 +1,8 @@
-"""What the ERP says of web orders, told to the shop: number and status, fulfilments, tracking, delivery.
+"""What the ERP says of web orders, told to the shop: status, fulfilments, tracking, returns, credit notes, refunds.
 
-Over Medusa's own Admin API, verified on 2.18.0; a stock Medusa will do. A fulfilment bears the ERP's number of the
-shipment, so that it is found before it is made: the shopper is told of a shipment once.
+Over Medusa's own Admin API, verified on 2.18.0; a stock Medusa will do, but for returns and refunds, which the ERP
+extension makes. What is made bears the ERP's number, so that it is found before it is made: the shopper is told of a
+shipment once, and no money is given back twice.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 from crossdock.connectors.medusa.api import Api, Shop, for_urls
 from crossdock.connectors.medusa.stillness import wait_until_still
 from crossdock.connectors.medusa.telling import FIELDS, Telling
-from crossdock.domain.order_status import OrderStatus, Part, Shipment
+from crossdock.domain.order_status import OrderStatus, Part, Return, Shipment
 from crossdock.errors import AnswerLost, Reject
 from crossdock.ports import Content, Found, Outcome, Put
 
@@ -28,7 +29,7 @@ _PAGE = 200
 class Statuses(Shop):
     """What became of orders that were placed in this shop. Nothing here makes an order."""
 
-    version = "order-status-1"
+    version = "order-status-2"
     batch = 20
     lanes = 1
 
@@ -50,6 +51,21 @@ class Statuses(Shop):
             "status": record.state,
             "promised": record.promised.isoformat() if record.promised else "",
             "shipments": [_shipment(one) for one in record.shipments if one.status != "open"],
+            "returns": [_return(one) for one in record.returns],
+            "credit_notes": [
+                {"number": one.number, "date": one.on.isoformat(), "amount": f"{one.amount:f}"}
+                for one in record.credit_notes
+            ],
+            "refunds": [
+                {
+                    "number": one.number,
+                    "web_id": one.web_id,
+                    "date": one.on.isoformat(),
+                    "amount": f"{one.amount:f}",
+                    "by_shop": one.by_shop,
+                }
+                for one in record.refunds
+            ],
         }
         return msgspec.json.encode(said, order="deterministic")
 
@@ -130,16 +146,25 @@ def _shipment(shipment: Shipment) -> Json:
         "warehouse": shipment.warehouse,
         "status": shipment.status,
         "carrier": shipment.carrier,
-        "items": {part.line: _pieces(part, shipment.number) for part in shipment.parts},
+        "items": {part.line: _pieces(part, f"Shipment {shipment.number}") for part in shipment.parts},
         "parcels": [{"number": one.tracking_number, "url": one.url or ""} for one in shipment.parcels],
     }
 
 
-def _pieces(part: Part, shipment: str) -> int:
+def _return(back: Return) -> Json:
+    return {
+        "number": back.number,
+        "web_id": back.web_id,
+        "warehouse": back.warehouse,
+        "items": {part.line: _pieces(part, f"Return {back.number}") for part in back.parts},
+    }
+
+
+def _pieces(part: Part, what: str) -> int:
     if part.quantity % 1:
         raise Reject(
             "part_of_a_piece",
-            f"Shipment {shipment} holds {part.quantity:f} of line {part.line}; Medusa counts in whole pieces.",
+            f"{what} holds {part.quantity:f} of line {part.line}; Medusa counts in whole pieces.",
             "Correct the quantity in the ERP, or sell the product in a smaller unit.",
         )
     return int(part.quantity)

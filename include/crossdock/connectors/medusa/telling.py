@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from decimal import Decimal
 from typing import Any
 
 from crossdock.connectors.medusa.api import Api
+from crossdock.connectors.medusa.order_mapping import payable
 from crossdock.errors import AnswerLost, Reject
 
 Json = dict[str, Any]
@@ -15,9 +16,10 @@ _FULFILMENTS = (
     "fulfillments.id,fulfillments.metadata,fulfillments.shipped_at,fulfillments.delivered_at,fulfillments.canceled_at,"
     "fulfillments.labels.tracking_number"
 )
+_PAYMENTS = "payment_collections.payments"
 FIELDS = (
-    f"id,status,metadata,*items,*items.detail,{_FULFILMENTS},"
-    "payment_collections.payments.captures.amount,payment_collections.payments.refunds.amount"
+    f"id,status,currency_code,metadata,*items,*items.detail,{_FULFILMENTS},*returns,*returns.items,{_PAYMENTS}.captures.amount,"
+    f"{_PAYMENTS}.refunds.id,{_PAYMENTS}.refunds.amount,{_PAYMENTS}.refunds.metadata"
 )
 """What must be known of an order before it is told anything."""
 
@@ -31,16 +33,23 @@ class Telling:
         self._locations = locations
         self._path = f"/admin/orders/{order['id']}"
         self._left = {item["id"]: _left(item) for item in order["items"]}
+        self._kept = {item["id"]: _kept(item) for item in order["items"]}
         self._notes: list[str] = []
 
     def tell(self, said: Mapping[str, Any], fingerprint: str) -> str | None:
         """All that differs, the fingerprint last; a note for people. Raises Reject once all else is told."""
         refusals = []
-        for shipment in said["shipments"]:
-            try:
-                self._tell_of(shipment)
-            except Reject as refusal:
-                refusals.append(refusal)
+        told: tuple[tuple[str, Callable[[Mapping[str, Any]], None]], ...] = (
+            ("shipments", self._tell_of),
+            ("returns", self._take_in),
+            ("refunds", self._pay_back),
+        )
+        for kind, tell in told:
+            for one in said[kind]:
+                try:
+                    tell(one)
+                except Reject as refusal:
+                    refusals.append(refusal)
         cancel = said["status"] == "cancelled" and not self._is_cancelled
         if cancel:
             try:
@@ -67,7 +76,7 @@ class Telling:
                 self._notes.append(f"Shipment {number} holds nothing that was bought in the shop.")
                 return
             there = self._fulfil(shipment)
-        items = [{"id": line, "quantity": quantity} for line, quantity in shipment["items"].items()]
+        items = _items(shipment["items"])
         if not there["shipped_at"]:
             labels = [
                 {"tracking_number": parcel["number"], "tracking_url": parcel["url"], "label_url": ""}
@@ -100,9 +109,9 @@ class Telling:
         self._check_it_fits(number, items)
         location = self._locations.get(shipment["warehouse"])
         if location is None:
-            raise _unknown_location(number, shipment["warehouse"])
+            raise _unknown_location(f"Shipment {number} left", shipment["warehouse"])
         body = {
-            "items": [{"id": line, "quantity": quantity} for line, quantity in items.items()],
+            "items": _items(items),
             "location_id": location,
             "metadata": {"erp_shipment": number},
         }
@@ -112,6 +121,7 @@ class Telling:
             raise _explained(refusal, number, shipment["warehouse"], self._names(items)) from None
         for line, quantity in items.items():
             self._left[line] -= quantity
+            self._kept[line] += quantity
         self._order["fulfillments"] = answer["order"]["fulfillments"]
         made = self._fulfilment_of(number)
         if made is None:
@@ -158,6 +168,121 @@ class Telling:
         self._post(f"fulfillments/{fulfilment['id']}/cancel", {}, done="already canceled")
         fulfilment["canceled_at"] = "now"
 
+    # ------------------------------------------------------------ what came back
+
+    def _take_in(self, back: Mapping[str, Any]) -> None:
+        """What came back is received in the shop, all of it at once: Medusa cannot add up (lib/returns.js)."""
+        number, items = back["number"], back["items"]
+        there = self._return_of(back)
+        if there and there["status"] == "received":
+            return
+        body = {"number": number, "items": _items(items)}
+        if back["web_id"]:
+            if there is None or there["status"] == "canceled":
+                raise Reject(
+                    "conflict",
+                    f"The ERP has received return {back['web_id']}; the shop "
+                    f"{'has called it off' if there else 'does not have it'}.",
+                    "Ask for the return in the shop and receive it there, or correct the return sale in the ERP.",
+                )
+            if there["status"] != "requested" or not _is_all(there, items):
+                self._notes.append(f"Return {number} has come in part: receive in the shop what is there.")
+                return
+            body["return_id"] = back["web_id"]
+        else:
+            if there is None:
+                self._check_it_was_kept(number, items)
+            body["location_id"] = self._locations.get(back["warehouse"])
+            if body["location_id"] is None:
+                raise _unknown_location(f"Return {number} came to", back["warehouse"])
+        if not self._api.extension:
+            self._notes.append(f"Return {number} is not told: that takes the ERP extension.")
+            return
+        try:
+            self._by_extension("returns", body)
+        except Reject as refusal:
+            raise Reject(
+                "conflict",
+                f"Return {number} of the ERP cannot be received in the shop: {refusal.reason}",
+                "End the change of the order that is open in the shop, if there is one; else correct the return in the "
+                "shop. Then replay.",
+            ) from None
+        if there is None:
+            for line, quantity in items.items():
+                self._kept[line] -= quantity
+
+    def _return_of(self, back: Mapping[str, Any]) -> Json | None:
+        """The shop's own return, or that which was made of the ERP's."""
+        for one in self._order["returns"] or ():
+            marked = (one["metadata"] or {}).get("erp_return") == back["number"] and one["status"] != "open"
+            if one["id"] == back["web_id"] or (marked and not back["web_id"]):
+                return dict(one)
+        return None
+
+    def _check_it_was_kept(self, number: str, items: Mapping[str, int]) -> None:
+        for line, quantity in items.items():
+            if quantity > self._kept.get(line, 0):
+                raise Reject(
+                    "conflict",
+                    f"Return {number} of the ERP brings back {quantity} of {self._names([line])}; in the shop "
+                    f"{self._kept.get(line, 0):f} of it was sent and neither came back nor is announced.",
+                    "If the shopper has announced this return in the shop, receive it there; if the goods were sent by "
+                    "hand, fulfil them in the shop. Else correct the return in the ERP. Then replay.",
+                )
+
+    def _pay_back(self, refund: Mapping[str, Any]) -> None:
+        """What the ERP has paid back the way it was paid is refunded, as far as it is not yet."""
+        if not refund["by_shop"] or self._is_the_shops(refund):
+            return
+        told = (one for one in self._refunds if (one["metadata"] or {}).get("erp_refund") == refund["number"])
+        left = Decimal(refund["amount"]) - self._payable(told)
+        if left <= 0:
+            return
+        if not self._api.extension:
+            self._notes.append(f"Refund {refund['number']} is not given back: that takes the ERP extension.")
+            return
+        if left > self._paid:
+            raise Reject(
+                "conflict",
+                f"The ERP has paid back {left:f} (payment {refund['number']}); in the shop {self._paid:f} of this "
+                "order is left to refund.",
+                "If the money took another way, book the payment in the ERP in a journal that is not the shop's; else "
+                "capture the payment in the shop, then replay.",
+            )
+        try:
+            self._by_extension("refunds", {"number": refund["number"], "amount": refund["amount"]})
+        except Reject as refusal:
+            raise Reject(
+                "conflict",
+                f"Payment {refund['number']} of the ERP cannot be refunded in the shop: {refusal.reason}",
+                "End the change of the order that is open in the shop, if there is one, then replay.",
+            ) from None
+        mark = {"id": "", "amount": left, "metadata": {"erp_refund": refund["number"]}}
+        self._payments[0]["refunds"] = [*(self._payments[0]["refunds"] or ()), mark]
+
+    def _is_the_shops(self, refund: Mapping[str, Any]) -> bool:
+        """The ERP has it from the shop."""
+        return any(one["id"] == refund["web_id"] for one in self._refunds)
+
+    @property
+    def _payments(self) -> list[Json]:
+        return [one for collection in self._order["payment_collections"] for one in collection["payments"] or ()]
+
+    @property
+    def _refunds(self) -> Iterator[Json]:
+        return (refund for payment in self._payments for refund in payment["refunds"] or ())
+
+    @property
+    def _paid(self) -> Decimal:
+        """Captured and not refunded; each payment rounded by itself."""
+        return sum(
+            (self._payable(one["captures"]) - self._payable(one["refunds"]) for one in self._payments), Decimal(0)
+        )
+
+    def _payable(self, moved: Iterable[Json] | None) -> Decimal:
+        total = sum((Decimal(str(one["amount"])) for one in moved or ()), Decimal(0))
+        return payable(total, self._order["currency_code"])
+
     # ------------------------------------------------------------ the order itself
 
     @property
@@ -166,9 +291,7 @@ class Telling:
 
     def _check_it_may_be_cancelled(self) -> None:
         """Medusa refunds what was captured when it cancels: money is never moved unasked."""
-        payments = [one for collection in self._order["payment_collections"] for one in collection["payments"] or ()]
-        paid = _sum(payments, "captures") - _sum(payments, "refunds")
-        if paid > 0:
+        if (paid := self._paid) > 0:
             raise Reject(
                 "conflict",
                 f"The ERP has cancelled the order; in the shop {paid:f} is paid, and cancelling it there refunds all.",
@@ -194,6 +317,12 @@ class Telling:
                 for parcel in one["parcels"]
             ],
         }
+        wanted["erp_credit_notes"] = said["credit_notes"]
+        wanted["erp_refunds"] = [
+            {name: one[name] for name in ("number", "date", "amount")}
+            for one in said["refunds"]
+            if not self._is_the_shops(one)
+        ]
         if fingerprint is not None:
             wanted["erp_fingerprint"] = fingerprint
         there = self._order["metadata"] or {}
@@ -206,8 +335,15 @@ class Telling:
     def _post(self, path: str, body: Json, done: str | None = None) -> Json:
         """``done``: Medusa's words of refusal that say that it has been done already."""
         call = f"{self._path}/{path}".rstrip("/")
+        return self._call(call if "?" in call else f"{call}?fields=id", body, done)
+
+    def _by_extension(self, path: str, body: Json) -> None:
+        """By the extension, which does what is left of it however often it is called."""
+        self._call(f"/admin/erp/orders/{self._order['id']}/{path}", body)
+
+    def _call(self, call: str, body: Json, done: str | None = None) -> Json:
         try:
-            return self._api.post(call if "?" in call else f"{call}?fields=id", body)
+            return self._api.post(call, body)
         except Reject as refusal:
             if done and done in refusal.reason:
                 return {}
@@ -221,6 +357,14 @@ class Telling:
         return ", ".join(f"{skus.get(line) or 'an item'} (line {line})" for line in lines)
 
 
+def _items(quantities: Mapping[str, int]) -> list[Json]:
+    return [{"id": line, "quantity": quantity} for line, quantity in quantities.items()]
+
+
+def _is_all(asked: Json, items: Mapping[str, int]) -> bool:
+    return {one["item_id"]: one["quantity"] for one in asked["items"]} == dict(items)
+
+
 def _left(item: Json) -> Decimal:
     detail = item["detail"]
     return Decimal(str(detail["quantity"])) - Decimal(str(detail["fulfilled_quantity"] or 0))
@@ -230,14 +374,18 @@ def _numbers(fulfilment: Json) -> set[str]:
     return {label["tracking_number"] for label in fulfilment["labels"]}
 
 
-def _sum(payments: list[Json], name: str) -> Decimal:
-    return sum((Decimal(str(one["amount"])) for payment in payments for one in payment[name] or ()), Decimal(0))
+def _kept(item: Json) -> Decimal:
+    """What the shopper has and has not announced to send back. (Medusa itself would take goods back twice.)"""
+    detail = item["detail"]
+    back = ("return_requested_quantity", "return_received_quantity", "return_dismissed_quantity")
+    gone = sum((Decimal(str(detail.get(name) or 0)) for name in back), Decimal(0))
+    return Decimal(str(detail["fulfilled_quantity"] or 0)) - gone
 
 
-def _unknown_location(number: str, code: str) -> Reject:
+def _unknown_location(what: str, code: str) -> Reject:
     return Reject(
         "unknown_location",
-        f"Shipment {number} left warehouse {code}; no stock location of the shop has the erp_code {code!r}.",
+        f"{what} warehouse {code}; no stock location of the shop has the erp_code {code!r}.",
         "Write erp_code with that value into the metadata of the location that stands for the warehouse, then replay.",
     )
 

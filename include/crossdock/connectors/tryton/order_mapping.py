@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from crossdock.domain.order import Line, Order, Place, Return
 from crossdock.errors import Reject
 
-VERSION = 1
+VERSION = 2
 CENT = Decimal("0.01")
 ROUNDING = "rounding"
 """The id of the line that makes the total the one charged."""
@@ -74,9 +74,15 @@ def sale_of(order: Order, rules: Rules, cent: Decimal = CENT) -> Document:
 
 
 def returns_of(order: Order, rules: Rules, cent: Decimal = CENT) -> Iterator[Document]:
-    """A sale for each return, at the prices of the order's lines, and for what is sent instead. Raises Reject."""
-    sold = list(_lines(order.lines, rules, cent))
+    """A sale for each return, at the prices of what comes back, and for what is sent instead. Raises Reject.
+
+    Those that were born in the ERP are there.
+    """
+    instead = (line for one in order.returns for line in one.instead)
+    sold = list(_lines((*order.lines, *instead), rules, cent))
     for one in order.returns:
+        if one.erp_number:
+            continue
         cancelled = one.status == "cancelled"
         back = tuple(_back(one, sold))
         if back:

@@ -1,12 +1,13 @@
 """What shoppers paid and got back, as payments in Tryton (module ``account_payment``).
 
-A payment is known by its reference, the shop's id. What has been booked of it is added up before anything is
-created, so a capture in parts becomes a payment for each part, and a repeat none.
+A payment is known by its reference, the shop's id; a refund that the ERP began, by the ERP's number. What has been
+booked of it is added up before anything is created, so a capture in parts becomes a payment for each part, and a
+repeat none.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -17,7 +18,7 @@ from crossdock.connectors.tryton.reading import Record, table
 from crossdock.domain.order import Order
 from crossdock.errors import Reject
 
-PAYMENT = ("reference", "kind", "amount", "state", "origin")
+PAYMENT = ("number", "reference", "kind", "amount", "state", "origin")
 _OPEN = ("draft", "submitted", "approved", "processing")
 _BOOKED = ("confirmed", "processing", "done")
 
@@ -27,6 +28,7 @@ class _Money(NamedTuple):
     kind: str
     amount: Decimal
     at: datetime
+    erp_number: str = ""
 
 
 class Payments:
@@ -62,12 +64,15 @@ class Payments:
         stamps = self._stamps([sales[key]["id"] for key in moved if key not in notes])
         references = {one.reference for key in moved if key not in notes for one in money[key]}
         booked = self._read(["reference", "in", sorted(references)]) if references else []
+        ours = self._ours({one.erp_number for some in money.values() for one in some if one.erp_number})
         new: dict[int, list[dict[str, Any]]] = {}
         for key, order in moved.items():
             if key in notes:
                 continue
             sale = sales[key]
             for one in money[key]:
+                if one.erp_number in ours:
+                    continue
                 there = [row for row in booked if (row["reference"], row["kind"]) == one[:2]]
                 left = one.amount - sum(row["amount"] for row in there if row["state"] != "failed")
                 if left > 0:
@@ -81,6 +86,13 @@ class Payments:
         self._succeed([row for row in booked if row["state"] in _OPEN])
         self._attach(booked, {one.reference: sales[key] for key in moved for one in money[key]})
         return notes
+
+    def _ours(self, numbers: Collection[str]) -> set[str]:
+        """Of these the payments that were born here."""
+        if not numbers:
+            return set()
+        rows = self._read([["number", "in", sorted(numbers)], ["kind", "=", "payable"], ["state", "!=", "failed"]])
+        return {row["number"] for row in rows}
 
     def _stamps(self, sales: list[int]) -> dict[str, str]:
         """When each was written last, as Tryton compares it (``_timestamp``). Read before payments are looked for."""
@@ -164,4 +176,4 @@ def _moved(order: Order, cent: Decimal) -> Iterable[_Money]:
             at = payment.captured_at or order.placed_at
             yield _Money(payment.id, "receivable", rounded(payment.captured, cent), at)
         for refund in payment.refunds:
-            yield _Money(refund.id, "payable", rounded(refund.amount, cent), refund.at)
+            yield _Money(refund.id, "payable", rounded(refund.amount, cent), refund.at, refund.erp_number)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from crossdock.connectors.tryton import status_mapping
+from crossdock.connectors.tryton.order_returns import Returns
 from crossdock.connectors.tryton.reading import Record, Rpc, table
 from crossdock.connectors.tryton.rows import stable
 from crossdock.connectors.tryton.status_mapping import SHIPMENTS
@@ -35,6 +36,7 @@ class Names(Protocol):
 
     orders_shop: str | None
     web_shop: str | None
+    payment_journal: str | None
 
     @property
     def tracking_urls(self) -> Mapping[str, str] | None:
@@ -44,20 +46,22 @@ class Names(Protocol):
 class Statuses:
     """The sales of the web shop, cancelled ones included: a ``Source[OrderStatus]``.
 
-    Lines, moves, shipments and packages have their own times of change: each is asked for. What a carrier or a
-    warehouse is called is told with the next change of the shipment.
+    With each comes what came of it: its returns, whoever made them, what was sent instead, its credit notes and what
+    was paid back. All of these have their own times of change: each is asked for. What a carrier or a warehouse is
+    called is told with the next change of the shipment.
     """
 
     name = "Tryton"
 
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
+        self._returns = Returns(rpc)
 
     @cached_property
     def version(self) -> str:
         """Changes with the fields, the mapping and the settings."""
         urls = (f"{carrier}={url}" for carrier, url in sorted(self._urls.items()))
-        read = "\n".join((*status_mapping.FIELDS, self._shop or "", *urls))
+        read = "\n".join((*status_mapping.FIELDS, self._shop or "", self._settings.payment_journal or "", *urls))
         return f"{status_mapping.VERSION}-{hashlib.sha256(read.encode()).hexdigest()[:12]}"
 
     def now(self) -> datetime:
@@ -66,7 +70,10 @@ class Statuses:
 
     def changed(self, window: Window) -> Iterator[Sequence[Row]]:
         """Pages by id. What changed after the window is read as well: the row is as it is now."""
-        return self._pages([_changed_since(window.since)] if window.since else [])
+        if window.since is None:
+            return self._pages([])
+        late = _changed_since(window.since)
+        return self._pages([["OR", late, ["id", "in", sorted(self._returns.touched(window.since, late))]]])
 
     def read(self, keys: Collection[str]) -> Iterator[Sequence[Row]]:
         """These orders, by the shop's id."""
@@ -80,7 +87,7 @@ class Statuses:
 
     def parse(self, raw: bytes) -> OrderStatus:
         """See status_mapping.py."""
-        return status_mapping.to_status(raw, self._urls)
+        return status_mapping.to_status(raw, self._urls, self._settings.payment_journal)
 
     def content(self, ref: str) -> bytes:
         """Orders have no files."""
@@ -120,24 +127,38 @@ class Statuses:
             )
             sales: list[Record] = msgspec.json.decode(content)
             if sales:
-                handed_over = self._handed_over(sales)
-                yield [_row(sale, handed_over) for sale in sales]
+                yield self._rows(sales)
             if len(sales) < PAGE:
                 return
             last = sales[-1]["id"]
 
-    def _handed_over(self, sales: Sequence[Record]) -> set[int]:
-        """Ids of the shipments that are done and were shipped before, by Tryton's own log of transitions."""
-        done = [f"{SHIPMENTS},{one['id']}" for sale in sales for one in sale["shipments."] if one["state"] == "done"]
+    def _rows(self, sales: Sequence[Record]) -> list[Row]:
+        """With all that came of them."""
+        more = self._returns.of(sales)
+        shipments = {
+            sale["id"]: [one["id"] for each in (sale, *more[sale["id"]]["later"]) for one in each["shipments."]
+                         if one["state"] == "done"]
+            for sale in sales
+        }  # fmt: skip
+        handed_over = self._handed_over([one for some in shipments.values() for one in some])
+        return [
+            Row(
+                key=sale["web_id"],
+                source_id=str(sale["id"]),
+                raw=stable({
+                    **sale, **more[sale["id"]], "handed_over": sorted(handed_over.intersection(shipments[sale["id"]])),
+                }),
+            )
+            for sale in sales
+        ]  # fmt: skip
+
+    def _handed_over(self, done: Sequence[int]) -> set[int]:
+        """Of the shipments that are done, those that were shipped before, by Tryton's own log of transitions."""
         if not done:
             return set()
-        shipped = [["resource", "in", done], ["event", "=", "transition"], ["target", "=", "state:shipped"]]
+        among = [f"{SHIPMENTS},{one}" for one in done]
+        shipped = [["resource", "in", among], ["event", "=", "transition"], ["target", "=", "state:shipped"]]
         return {int(row["resource"].split(",")[1]) for row in table(self._rpc, "ir.model.log", shipped, ["resource"])}
-
-
-def _row(sale: Record, handed_over: set[int]) -> Row:
-    ours = sorted(one["id"] for one in sale["shipments."] if one["id"] in handed_over)
-    return Row(key=sale["web_id"], source_id=str(sale["id"]), raw=stable({**sale, "handed_over": ours}))
 
 
 def _changed_since(since: datetime) -> list[Any]:
@@ -145,5 +166,5 @@ def _changed_since(since: datetime) -> list[Any]:
 
     ``last_modified_at`` is the start of the transaction: the overlap of the windows is for that.
     """
-    paths = ("", "lines.", "lines.moves.", "shipments.", "shipments.packages.")
+    paths = ("", "lines.", "lines.moves.", "shipments.", "shipments.packages.", "shipment_returns.")
     return ["OR", *([f"{path}last_modified_at", ">=", since] for path in paths)]

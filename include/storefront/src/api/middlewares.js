@@ -2,6 +2,7 @@ const { authenticate, defineMiddlewares } = require("@medusajs/framework/http")
 const carts = require("../lib/carts")
 const { oneAtATime } = require("../lib/fulfilments")
 const guard = require("../lib/guard")
+const { stockAtRest } = require("../lib/stock-lock")
 const { hideWithdrawn, onlyBuyable } = require("../lib/withdrawn")
 
 // Matchers without a method run before all routes, prefix by prefix, in the order of their depth.
@@ -12,7 +13,13 @@ module.exports = {
       { matcher: "/admin/erp/*", method: ["POST"], bodyParser: { sizeLimit: "10mb" } },
       { matcher: "/admin/erp/images", method: ["POST"], bodyParser: { sizeLimit: "16mb" } },
       { matcher: "/admin/price-lists", method: ["POST"], bodyParser: { sizeLimit: "10mb" } },
-      { matcher: "/admin/orders/:id/fulfillments", middlewares: [oneAtATime] },
+      ...["orders/:id/fulfillments", "erp/orders/:id/returns", "erp/orders/:id/refunds"].map((path) => ({
+        matcher: `/admin/${path}`,
+        middlewares: [oneAtATime],
+      })),
+      ...["orders/:id/fulfillments", "orders/:id/cancel", "erp/orders/:id/returns", "returns/:id/receive/confirm"].map(
+        (path) => ({ matcher: `/admin/${path}`, middlewares: [stockAtRest] })
+      ),
       { matcher: "/auth", middlewares: [guard.currentLogin] },
       { matcher: "/auth/customer/emailpass", middlewares: [guard.buyersLogin] },
       { matcher: "/store", middlewares: [guard.currentLogin, guard.noForgedMetadata, guard.noRawPrices] },

@@ -4,7 +4,8 @@ const { ContainerRegistrationKeys, Modules } = require("@medusajs/framework/util
 const SECONDS = 120
 
 /**
- * One writer at a time to the fulfilments of an order, and one fulfilment for each of the ERP's shipments.
+ * One writer at a time to the fulfilments, returns and refunds that the ERP tells of an order, and one fulfilment for
+ * each of the ERP's shipments.
  *
  * Medusa fulfils a line as often as it is asked to, and counts wrong when it is asked twice at once (2.18.0). The lock
  * is held until the answer is written, also for a client that has not waited for it.
@@ -18,7 +19,7 @@ async function oneAtATime(req, res, next) {
   try {
     await locking.acquire(key, { ...owner, expire: SECONDS })
   } catch {
-    return refuse("Another call is at work on the fulfilments of this order.")
+    return refuse("Another call is at work on this order.")
   }
   const end = res.end.bind(res)
   res.end = (...args) => {

@@ -226,10 +226,22 @@ class TestReturns:
         [back] = read(items=[an_item(), an_item(2)], swaps=[a_swap("ordli_2", return_id=None)]).returns
         assert (back.id, back.status, back.lines, back.instead[0].net) == ("oexc_1", "received", (), 10)
 
-    def test_goods_of_an_exchange_that_come_back_are_for_a_person(self) -> None:
+    def test_goods_of_an_exchange_may_come_back_too(self) -> None:
         swapped = {"items": [an_item(), an_item(2)], "swaps": [a_swap("ordli_2")]}
-        refusal = refused(**swapped, returns=[a_return(), a_return(2, line="ordli_2")])
-        assert refusal.code == "return_of_exchanged" and "return_2" in refusal.reason
+        order = read(**swapped, returns=[a_return(), a_return(2, line="ordli_2")])
+        assert [(back.id, back.lines[0].line) for back in order.returns] == [
+            ("return_1", "ordli_1"),
+            ("return_2", "ordli_2"),
+        ]
+
+    def test_what_comes_back_must_have_been_sent(self) -> None:
+        assert "ordli_9" in refused(returns=[a_return(line="ordli_9")]).reason
+
+    def test_what_the_erp_began_says_so(self) -> None:
+        [told, own] = read(
+            returns=[a_return() | {"metadata": {"erp_return": "R7"}}, a_return(2) | {"metadata": None}]
+        ).returns
+        assert (told.erp_number, own.erp_number) == ("R7", "")
 
 
 class TestOddValues:

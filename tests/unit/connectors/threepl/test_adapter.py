@@ -13,8 +13,10 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 
 from crossdock.connectors import connector, port
-from crossdock.connectors.threepl.adapter import STILL, Advices, ThreePl
+from crossdock.connectors.threepl.adapter import ThreePl
+from crossdock.connectors.threepl.advices import Advices
 from crossdock.connectors.threepl.hook import ThreePlHook
+from crossdock.connectors.threepl.inbox import STILL
 from crossdock.errors import Misconfigured, Reject, Retry
 from crossdock.ports import Row, Window
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from crossdock.connectors.threepl.x12 import Refusal, advices
+from crossdock.connectors.threepl.x12_945 import Refusal, advices
 from crossdock.domain.shipping_advice import AdviceLine, ShippingAdvice
 from crossdock.errors import Reject
 

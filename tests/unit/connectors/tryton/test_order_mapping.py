@@ -194,3 +194,17 @@ def test_another_product_under_the_same_id_is_another_line() -> None:
         (None, "BOLT"),
         (1, None),
     ]
+
+
+def test_goods_that_were_sent_instead_come_back_at_their_own_price() -> None:
+    swap = Return(id="r1", kind="exchange", status="received", instead=(line("n", 3, "12.00"),),
+                  lines=(Returned(line="a", quantity=Decimal(1)),))  # fmt: skip
+    again = Return(id="r2", status="received", lines=(Returned(line="n", quantity=Decimal(2)),))
+    documents = {one.web_id: one for one in returns_of(order(line("a"), returns=(swap, again)), RULES)}
+    assert set(documents) == {"r1", "r1/instead", "r2"}
+    assert [(one.line, one.quantity, one.unit_price) for one in documents["r2"].lines] == [("n", -2, 4)]
+
+
+def test_a_return_that_was_born_in_the_erp_is_there() -> None:
+    back = Return(id="r1", status="received", erp_number="R7", lines=(Returned(line="a", quantity=Decimal(1)),))
+    assert list(returns_of(order(line("a"), returns=(back,)), RULES)) == []

@@ -26,7 +26,7 @@ def move(number: int, **changes: Any) -> dict[str, Any]:
 
 
 def line(number: int, *moves: dict[str, Any], note: str | None = "ordli_A") -> dict[str, Any]:
-    return {"id": number, "note": note, "unit": 1, "moves.": list(moves)}
+    return {"id": number, "note": note, "unit": 1, "quantity": 2.0, "moves.": list(moves)}
 
 
 def shipment(id_: int, **changes: Any) -> dict[str, Any]:
@@ -41,6 +41,8 @@ def raw(**changes: Any) -> bytes:
     sale = {
         "id": 5, "number": "101", "web_id": "order_1", "state": "processing", "shipment_state": "waiting",
         "create_date": BOOKED, "lines.": [line(1, move(11))], "shipments.": [shipment(7)], "handed_over": [],
+        "origin": None, "currency": 1, "invoice_state": "none", "shipment_returns.": [], "later": [],
+        "credit_notes": [], "refunds": [],
     }  # fmt: skip
     return json.dumps({**sale, **changes}).encode()
 
@@ -101,6 +103,38 @@ def test_a_sale_of_services_alone_is_sent_when_it_is_done() -> None:
     nothing = {"lines.": [line(1)], "shipments.": []}
     assert status(**nothing).state == "open"
     assert status(**nothing, state="done", shipment_state="none").state == "sent"
+
+
+def test_a_sale_of_services_alone_that_was_cancelled_is_cancelled() -> None:
+    nothing = {"lines.": [line(1) | {"quantity": 0.0}, line(2) | {"quantity": None}], "shipments.": []}
+    assert status(**nothing, state="done", shipment_state="none").state == "cancelled"
+
+
+def back(id_: int, **changes: Any) -> dict[str, Any]:
+    return {"id": id_, "number": f"R{id_}", "state": "done", "warehouse.": {"id": 1, "code": "WH-HAM"}, **changes}
+
+
+def test_goods_that_came_back_without_a_sale_of_their_own_are_a_return_and_leave_the_state_as_it_is() -> None:
+    moves = [move(11, state="done"), move(12, state="done", shipment="stock.shipment.out.return,9", quantity=1.0)]
+    ours = status(**{
+        "lines.": [line(1, *moves)], "shipments.": [shipment(7, state="done")],
+        "shipment_returns.": [back(9), back(10, state="draft"), back(11)],
+    })  # fmt: skip
+    assert ours.state == "sent" and [part.quantity for part in ours.shipments[0].parts] == [2]
+    assert [(one.number, one.web_id, one.parts[0].quantity) for one in ours.returns] == [("R9", None, 1)]
+
+
+def test_credit_notes_and_refunds_in_another_currency_are_left_out() -> None:
+    amount = {"__class__": "Decimal", "decimal": "-5.00"}
+    note = {"id": 1, "number": "G1", "invoice_date": DAY, "total_amount": amount, "currency": 1}
+    paid = {
+        "id": 1, "number": "P1", "reference": "two words", "date": DAY, "amount": {**amount, "decimal": "5.00"},
+        "currency": 1, "journal.": {"id": 1, "name": "Web"},
+    }  # fmt: skip
+    ours = status(credit_notes=[note, {**note, "currency": 2}], refunds=[paid, {**paid, "currency": 2}])
+    assert [(one.number, one.amount) for one in ours.credit_notes] == [("G1", 5)]
+    assert [(one.number, one.amount, one.web_id, one.by_shop) for one in ours.refunds] == [("P1", 5, None, False)]
+    assert status_mapping.to_status(raw(refunds=[paid]), URLS, "Web").refunds[0].by_shop
 
 
 def test_moves_without_a_shipment_or_with_one_without_a_number_are_open() -> None:
