@@ -9,6 +9,7 @@ from typing import Any
 
 from crossdock.domain.price import BASE, Article, Layer, Member, Question, Rule
 from crossdock.errors import Reject
+from crossdock.ports import Wanted
 
 FOUR = Decimal("0.0001")
 
@@ -81,6 +82,10 @@ class MemoryRules:
     def ask(self, questions: Sequence[Question]) -> Sequence[Decimal | Reject | None]:
         self.asked += questions
         return [self.answers.get((one.layer, one.article, one.quantity)) for one in questions]
+
+    def quotes(self, wanted: Sequence[Wanted]) -> dict[Wanted, Decimal | None]:
+        skus = {row.sku for _, row in self.kept["article"].values()}
+        return {one: self.price(*one, self.now()) for one in wanted if one.sku in skus}
 
     # ---- an independent opinion
 

@@ -316,6 +316,9 @@ class PriceRules(Protocol):
     def ask(self, questions: Sequence[Question]) -> Sequence[Decimal | Reject | None]:
         """One answer each: the ERP's own price, None where it has none, or why it cannot say."""
 
+    def quotes(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, Decimal | None]:
+        """See ``Quotes``: by its own rules, not by ours."""
+
 
 class Wanted(NamedTuple):
     """So many pieces of a SKU, for a buyer of an account; ``account`` None: for a guest."""

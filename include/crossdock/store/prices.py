@@ -19,7 +19,7 @@ from psycopg.rows import namedtuple_row
 
 from crossdock.domain.price import BASE, Article, Member, Question, Rule, Span, spans
 from crossdock.errors import Reject
-from crossdock.ports import PriceRules
+from crossdock.ports import PriceRules, Wanted
 
 log = logging.getLogger(__name__)
 
@@ -194,16 +194,14 @@ class Belongs(NamedTuple):
 
 
 class Step(NamedTuple):
-    """A rule that fits a question, for people; of the steps the first one that ``wins`` says the price."""
+    """A rule that fits an article, for people: it ``wins``, or ``why`` it does not. The best ones come first."""
 
-    price_list: str
-    rule: str
+    layer: str
     words: str
     min_quantity: int
-    starts_at: datetime | None
-    ends_at: datetime | None
     amount: Decimal | None
-    verdict: str
+    wins: bool
+    why: str
 
 
 class PriceBook:
@@ -546,3 +544,150 @@ class PriceBook:
             accounts=list(accounts or ()),
         )
         return [Belongs(*row) for row in rows]
+
+    # ---- prove and explain
+
+    def sample(self, airflow_run: str, most: int, more: int) -> list[Wanted]:
+        """Questions for the proof: ``most`` at the borders of tiers that this run has told, ``more`` of any others.
+
+        A list is asked for by one account that has it, and by a guest, who must not see it.
+        """
+        told = self._do(
+            """
+            WITH began AS (
+                SELECT min(started_at) AS at FROM run WHERE (pair, airflow_run) = (%(pair)s, %(airflow_run)s)
+            ),
+            entry AS (
+                SELECT split_part(l.key, '|', 1) AS list, substr(l.key, strpos(l.key, '|') + 1) AS sku,
+                       l.synced_at >= (SELECT at FROM began) AS fresh
+                FROM ledger l
+                WHERE (l.pair, l.flow) = (%(pair)s, 'prices') AND l.target_id IS NOT NULL
+            ),
+            chosen AS (
+                (SELECT * FROM entry WHERE fresh ORDER BY random() LIMIT %(most)s)
+                UNION ALL
+                (SELECT * FROM entry ORDER BY random() LIMIT %(more)s)
+            ),
+            visitor AS (
+                SELECT DISTINCT ON (p.code) p.code, m.account
+                FROM price_list p
+                LEFT JOIN price_member m ON m.pair = p.pair AND p.layer = ANY(m.layers) AND m.refused = ''
+                WHERE p.pair = %(pair)s
+                ORDER BY p.code, random()
+            )
+            SELECT DISTINCT who.account, c.sku, greatest(least - step.back, 1)
+            FROM chosen c
+            JOIN visitor v ON v.code = c.list
+            LEFT JOIN price_entry e ON (e.pair, e.list, e.sku) = (%(pair)s, c.list, c.sku)
+            CROSS JOIN unnest(array_append(e.quantities, 1)) AS least
+            CROSS JOIN (VALUES (0), (1)) AS step (back)
+            CROSS JOIN LATERAL (VALUES (v.account), (NULL)) AS who (account)
+            UNION
+            SELECT m.account, e.sku, 1
+            FROM (
+                SELECT key
+                FROM ledger
+                WHERE (pair, flow) = (%(pair)s, 'price_members') AND synced_at >= (SELECT at FROM began)
+                LIMIT %(most)s
+            ) l
+            JOIN price_member m ON (m.pair, m.account) = (%(pair)s, l.key)
+            CROSS JOIN LATERAL (SELECT sku FROM price_entry WHERE pair = %(pair)s LIMIT 3) e
+            """,
+            airflow_run=airflow_run,
+            most=most,
+            more=more,
+        )
+        return [Wanted(*row) for row in told]
+
+    def now(self) -> datetime:
+        """The ERP's clock."""
+        return self.erp.now()
+
+    def in_step(self, wanted: Sequence[Wanted], since: datetime | None = None) -> list[Wanted]:
+        """Those of which the shop has been told all that is known, and whose visitor's lists are unchanged ``since``:
+
+        nothing that he sees of the SKU waits, is held, quarantined or pending, or was computed after it was told.
+        """
+        rows = self._do(
+            """
+            WITH aside AS (
+                SELECT flow, key FROM parked WHERE pair = %(pair)s
+                UNION ALL
+                SELECT flow, key FROM held WHERE pair = %(pair)s
+                UNION ALL
+                SELECT flow, key FROM quarantine WHERE pair = %(pair)s AND resolved_at IS NULL
+                UNION ALL
+                SELECT flow, key FROM outbox WHERE (pair, status) = (%(pair)s, 'pending')
+            )
+            SELECT w.account, w.sku, w.quantity
+            FROM unnest(%(accounts)s::text[], %(skus)s::text[], %(quantities)s::int[]) AS w (account, sku, quantity)
+            LEFT JOIN price_member m ON (m.pair, m.account) = (%(pair)s, w.account)
+            WHERE NOT EXISTS (SELECT FROM aside a WHERE (a.flow, a.key) = ('price_members', w.account))
+              AND (m.changed_at >= %(since)s) IS NOT TRUE
+              AND NOT EXISTS (
+                  SELECT FROM price_list p
+                  JOIN price_layer y ON (y.pair, y.code) = (p.pair, p.layer)
+                  LEFT JOIN price_entry e ON (e.pair, e.list, e.sku) = (p.pair, p.code, w.sku)
+                  LEFT JOIN ledger l ON (l.pair, l.flow, l.key) = (p.pair, 'prices', p.code || '|' || w.sku)
+                  WHERE p.pair = %(pair)s
+                    AND (y.audience = 'everybody' OR p.layer = ANY(m.layers))
+                    AND (p.changed_at >= %(since)s
+                         OR EXISTS (SELECT FROM aside a WHERE (a.flow, a.key) = ('price_lists', p.code))
+                         OR EXISTS (SELECT FROM aside a WHERE (a.flow, a.key) = ('prices', p.code || '|' || w.sku))
+                         OR (e.evaluated_at > coalesce(l.synced_at, '-infinity')
+                             AND (e.quantities, e.amounts) IS DISTINCT FROM (e.told_quantities, e.told_amounts)
+                             AND (e.quantities <> '{}' OR l.key IS NOT NULL)))
+              )
+            """,
+            since=since,
+            accounts=[one.account for one in wanted],
+            skus=[one.sku for one in wanted],
+            quantities=[one.quantity for one in wanted],
+        )
+        return [Wanted(*row) for row in rows]
+
+    def explain(self, account: str | None, sku: str, quantity: int, at: datetime) -> list[Step]:
+        """The rules that fit a SKU for a visitor, best first: which says the price, and why the others do not."""
+        rows = self._do(
+            """
+            SELECT y.code, r.words, r.min_quantity, r.starts_at, r.ends_at,
+                   r.asked OR a.asked OR (r.gross AND a.tax_rate IS NULL) AS asked,
+                   trim_scale(price_round(
+                       CASE WHEN r.gross THEN price_round(computed) / (1 + a.tax_rate) ELSE computed END
+                   )) AS amount
+            FROM price_layer y
+            JOIN price_rule r ON (r.pair, r.layer) = (y.pair, y.code)
+            JOIN price_article a
+              ON (a.pair, a.sku) = (y.pair, %(sku)s)
+             AND (r.article IS NULL OR r.article = a.id)
+             AND (r.category IS NULL OR r.category = ANY(a.categories))
+            CROSS JOIN LATERAL (
+                SELECT CASE WHEN r.list_factor = 0 THEN 0 ELSE r.list_factor * a.list_price END
+                       + CASE WHEN r.cost_factor = 0 THEN 0 ELSE r.cost_factor * coalesce(a.cost_price, 0) END
+                       + r.constant AS computed
+            ) c
+            WHERE y.pair = %(pair)s
+              AND (y.audience = 'everybody'
+                   OR EXISTS (SELECT FROM price_member m
+                              WHERE (m.pair, m.account) = (y.pair, %(account)s) AND y.code = ANY(m.layers)))
+            ORDER BY y.rank DESC, y.code, r.place, r.min_quantity DESC, r.id
+            """,
+            account=account,
+            sku=sku,
+        ).fetchall()
+        steps, won = [], ""
+        for code, words, least, starts_at, ends_at, asked, amount in rows:
+            if least > quantity:
+                why = f"only from {least} pieces on"
+            elif starts_at and starts_at > at:
+                why = f"only from {starts_at:%Y-%m-%d %H:%M} UTC on"
+            elif ends_at and ends_at <= at:
+                why = f"over since {ends_at:%Y-%m-%d %H:%M} UTC"
+            elif won:
+                why = "a line before it fits" if won == code else f"{won} comes first"
+            else:
+                why = f"asked of {self.erp.name}" if asked else "" if amount is not None else "it comes to no price"
+            wins = not won and (why == "" or why.startswith("asked"))
+            won = code if wins else won
+            steps.append(Step(code, words, least, None if asked else amount, wins, why))
+        return steps
