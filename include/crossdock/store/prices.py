@@ -139,16 +139,16 @@ _KEEP: tuple[LiteralString, LiteralString] = (
                 THEN 'a price of zero'
                 WHEN a.cost_price > ANY(c.amounts) AND NOT coalesce(a.cost_price > ANY(c.old_amounts), false)
                 THEN 'below its cost price'
-                WHEN moved.share > %(moves)s
-                THEN 'moves by ' || round(100 * moved.share) || ' %%'
+                WHEN c.old_quantities IS NULL
+                THEN ''
+                WHEN price_move(c.quantities, c.amounts, c.old_quantities, c.old_amounts) > %(moves)s
+                THEN 'moves by '
+                     || round(100 * price_move(c.quantities, c.amounts, c.old_quantities, c.old_amounts)) || ' %%'
                 ELSE ''
            END,
            c.refused, c.old_quantities, c.old_amounts, now(), %(now)s
     FROM change c
     LEFT JOIN price_article a ON (a.pair, a.id) = (%(pair)s, c.article) AND NOT a.asked
-    LEFT JOIN LATERAL (
-        SELECT price_move(c.quantities, c.amounts, c.old_quantities, c.old_amounts) AS share
-    ) moved ON c.old_quantities IS NOT NULL
     ON CONFLICT (pair, list, sku) DO UPDATE
     SET article = excluded.article, quantities = excluded.quantities, amounts = excluded.amounts,
         asked = excluded.asked, doubt = excluded.doubt, refused = excluded.refused,
@@ -212,6 +212,7 @@ class PriceBook:
         connection.execute("SET search_path = crossdock")
         connection.execute("SET timezone = 'UTC'")
         connection.execute("SET work_mem = '128MB'")
+        connection.execute("SET jit = off")  # it takes longer to compile these statements than to run them
         self._db, self._pair, self._overlap = connection, pair, overlap
         self.erp = erp
 
@@ -242,7 +243,9 @@ class PriceBook:
             for kind in _FIELDS:
                 self._keep(kind, since)
             new, removed = self._keep_lists(now)
-            if since is not None:
+            if since is None:  # so much is new that PostgreSQL's statistics know nothing of it
+                self._do("ANALYZE price_rule, price_article, price_list")
+            else:
                 self._touch(new, removed)
             written = self._evaluate(now, since is not None)
             self._do(
@@ -296,11 +299,20 @@ class PriceBook:
         do("ANALYZE {there} (id)")
         do(
             """
+            WITH gone AS (
+                DELETE FROM {price} k
+                WHERE k.pair = %(pair)s AND NOT EXISTS (SELECT FROM {there} t WHERE t.id = k.id)
+                RETURNING {ours}
+            )
+            INSERT INTO {moved} SELECT * FROM gone
+            """
+        )
+        do(
+            """
             WITH old AS (
                 DELETE FROM {price} k
-                WHERE k.pair = %(pair)s
-                  AND (NOT EXISTS (SELECT FROM {there} t WHERE t.id = k.id)
-                       OR EXISTS (SELECT FROM {came} c WHERE c.id = k.id AND ({theirs}) IS DISTINCT FROM ({ours})))
+                USING {came} c
+                WHERE (k.pair, k.id) = (%(pair)s, c.id) AND ({theirs}) IS DISTINCT FROM ({ours})
                 RETURNING {ours}
             )
             INSERT INTO {moved} SELECT * FROM old

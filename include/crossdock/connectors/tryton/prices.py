@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from zoneinfo import ZoneInfo
 
 from crossdock.connectors.tryton import price_mapping
-from crossdock.connectors.tryton.reading import ALL, NONE, Record, Rpc, ids, pages, table
+from crossdock.connectors.tryton.reading import ALL, Record, Rpc, ids, pages, table
 from crossdock.domain.price import BASE, Article, Layer, Member, Question, Rule
 from crossdock.errors import Misconfigured, Reject
 from crossdock.ports import Wanted
@@ -81,7 +81,7 @@ class Prices:
         if not self._lists:
             return
         fields = (*price_mapping.LINE, *(price_mapping.DATES if self._dated else ()))
-        touched = ["OR", *([f"{path}last_modified_at", ">=", since] for path in ("", "price_list.")), NONE]
+        touched = ["OR", *([f"{path}last_modified_at", ">=", since] for path in ("", "price_list."))]
         domain = [self._ours, *([touched] if since else [])]
         for page in pages(self._rpc, "product.price_list.line", domain, fields, PAGE):
             # a line of a list that was made since the lists were read comes with the next reading
