@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 MOVES = Decimal("0.5")
 """A price that moves by more than this share of what the shop was told last is doubted."""
 _PAGE = 5_000
-_QUESTIONS = 1_000
+_ASKED = 500
+"""Entries whose prices are asked for at a time."""
 _DAY = timedelta(days=1)
 
 Kind = Literal["member", "rule", "article"]
@@ -49,39 +50,8 @@ _BY_NOTHING: LiteralString = "r.article IS NULL AND r.category IS NULL"
 _FITS: tuple[LiteralString, ...] = (_BY_ARTICLE, _BY_CATEGORY, _BY_NOTHING)
 """Whether rule ``r`` fits article ``a``: three joins, for PostgreSQL has no plan for one of them all."""
 
-_CANDIDATE: LiteralString = """
-    SELECT l.code AS list, a.sku, a.id AS article, r.id, r.min_quantity AS least, r.place, r.list_factor,
-           r.cost_factor, r.constant, r.gross, a.list_price, a.cost_price, a.tax_rate,
-           r.asked OR a.asked OR (r.gross AND a.tax_rate IS NULL) AS asked,
-           l.code = l.layer OR r.starts_at IS NOT NULL OR r.ends_at IS NOT NULL AS tells
-    """
-_TIERS: tuple[LiteralString, LiteralString] = (
-    """
-    SELECT list, sku, article, least, asked,
-           CASE WHEN asked THEN NULL
-                WHEN gross THEN price_round(price_round(computed) / (1 + tax_rate))
-                ELSE price_round(computed)
-           END AS amount
-    FROM (
-        SELECT DISTINCT ON (list, sku, least) *,
-               CASE WHEN list_factor = 0 THEN 0 ELSE list_factor * list_price END
-               + CASE WHEN cost_factor = 0 THEN 0 ELSE cost_factor * coalesce(cost_price, 0) END
-               + constant AS computed,
-               min(place) OVER (PARTITION BY list, sku ORDER BY least) AS lowest,
-               bool_or(tells) OVER (PARTITION BY list, sku) AS told
-        FROM (""",
-    """
-        ) candidate
-        ORDER BY list, sku, least, place, id
-    ) best
-    WHERE place = lowest AND told
-    """,
-)
-"""Of the candidates one per quantity, and of those each that no better one from fewer pieces on has beaten.
-
-In a span of time only where a dated rule has a say."""
-_ALL_TIERS: LiteralString = " UNION ALL ".join(
-    _CANDIDATE + "FROM price_list l JOIN price_rule r ON " + _OURS + " AND " + _ALIVE + " JOIN " + articles
+_ALL: tuple[LiteralString, ...] = tuple(
+    "FROM price_list l JOIN price_rule r ON " + _OURS + " AND " + _ALIVE + " JOIN " + articles
     + " WHERE l.pair = %(pair)s"
     for articles in (
         "price_article a ON a.pair = %(pair)s AND " + _BY_ARTICLE,
@@ -90,35 +60,76 @@ _ALL_TIERS: LiteralString = " UNION ALL ".join(
         "price_article a ON a.pair = %(pair)s AND " + _BY_NOTHING,
     )
 )  # fmt: skip
-_TOUCHED_TIERS: LiteralString = " UNION ALL ".join(
-    _CANDIDATE + "FROM touched t JOIN price_list l ON (l.pair, l.code) = (%(pair)s, t.list) "
+_TOUCHED: tuple[LiteralString, ...] = tuple(
+    "FROM touched t JOIN price_list l ON (l.pair, l.code) = (%(pair)s, t.list) "
     "JOIN price_article a ON (a.pair, a.sku) = (%(pair)s, t.sku) "
-    "JOIN price_rule r ON " + _OURS + " AND " + fits + " AND " + _ALIVE
+    "JOIN price_rule r ON " + _OURS + " AND " + fits + " AND " + _ALIVE + " WHERE true"
     for fits in _FITS
+)  # fmt: skip
+"""Which rules fit which articles in which lists: all of them, or where something was touched."""
+
+
+def _dated(which: tuple[LiteralString, ...]) -> LiteralString:
+    """(list, SKU) where a dated rule has a say: only there something else holds than what always does."""
+    rules: LiteralString = " AND l.code <> l.layer AND (r.starts_at IS NOT NULL OR r.ends_at IS NOT NULL)"
+    return " UNION ".join("SELECT l.code AS list, a.sku " + some + rules for some in which)
+
+
+def _fresh(which: tuple[LiteralString, ...]) -> LiteralString:
+    """What each list says of each SKU.
+
+    Of the candidates one per quantity, and of those each that no better one from fewer pieces on has beaten; then
+    borders at which nothing changes are left out. In the order of the key of ``price_entry``.
+    """
+    candidate: LiteralString = """
+        SELECT l.code AS list, a.sku, a.id AS article, r.id, r.min_quantity AS least, r.place, r.gross, a.tax_rate,
+               CASE WHEN r.list_factor = 0 THEN 0 ELSE r.list_factor * a.list_price END
+               + CASE WHEN r.cost_factor = 0 THEN 0 ELSE r.cost_factor * coalesce(a.cost_price, 0) END
+               + r.constant AS computed,
+               r.asked OR a.asked OR (r.gross AND a.tax_rate IS NULL) AS asked
+        """
+    told: LiteralString = " AND (l.code = l.layer OR (l.code, a.sku) IN (SELECT list, sku FROM dated))"
+    return _FRESH[0] + " UNION ALL ".join(candidate + some + told for some in which) + _FRESH[1]
+
+
+_FRESH: tuple[LiteralString, LiteralString] = (
+    """
+    SELECT list, sku, min(article) AS article, array_agg(least ORDER BY least) AS quantities,
+           array_agg(trim_scale(amount) ORDER BY least) AS amounts, array_agg(asked ORDER BY least) AS asked,
+           '' AS refused
+    FROM (
+        SELECT *, lag(least) OVER w IS NOT NULL AND NOT asked AND NOT lag(asked) OVER w
+                  AND lag(amount) OVER w IS NOT DISTINCT FROM amount AS same
+        FROM (
+            SELECT list, sku, article, least, asked,
+                   CASE WHEN asked THEN NULL
+                        WHEN gross THEN price_round(price_round(computed) / (1 + tax_rate))
+                        ELSE price_round(computed)
+                   END AS amount
+            FROM (
+                SELECT DISTINCT ON (sku, list, least) *,
+                       min(place) OVER (PARTITION BY sku, list ORDER BY least) AS lowest
+                FROM (""",
+    """
+                ) candidate
+                ORDER BY sku, list, least, place, id
+            ) best
+            WHERE place = lowest
+        ) tier
+        WINDOW w AS (PARTITION BY sku, list ORDER BY least)
+    ) border
+    WHERE NOT same
+    GROUP BY sku, list
+    """,
 )
-
-
 _TOUCHED_ENTRIES: LiteralString = "touched JOIN price_entry USING (list, sku)"
 _KEEP: tuple[LiteralString, LiteralString] = (
     """
-    WITH border AS (
-        SELECT *, lag(least) OVER w IS NOT NULL AND lag(amount) OVER w IS NOT DISTINCT FROM amount AS same
-        FROM tier
-        WINDOW w AS (PARTITION BY list, sku ORDER BY least)
-    ),
-    fresh AS (
-        SELECT list, sku, min(article) AS article, array_agg(least ORDER BY least) AS quantities,
-               array_agg(trim_scale(amount) ORDER BY least) AS amounts, count(*) FILTER (WHERE asked) AS asked,
-               max(refused) AS refused
-        FROM border
-        WHERE NOT same
-        GROUP BY list, sku
-    ),
-    old AS (SELECT price_entry.* FROM """,
+    WITH old AS (SELECT price_entry.* FROM """,
     """ WHERE pair = %(pair)s),
     change AS (
         SELECT list, sku, coalesce(f.article, o.article) AS article, coalesce(f.quantities, '{}') AS quantities,
-               coalesce(f.amounts, '{}') AS amounts, coalesce(f.asked, 0) AS asked,
+               coalesce(f.amounts, '{}') AS amounts, coalesce(cardinality(array_positions(f.asked, true)), 0) AS asked,
                coalesce(f.refused, '') AS refused,
                CASE WHEN l.synced_at >= o.evaluated_at THEN o.quantities ELSE o.told_quantities END AS old_quantities,
                CASE WHEN l.synced_at >= o.evaluated_at THEN o.amounts ELSE o.told_amounts END AS old_amounts
@@ -126,9 +137,8 @@ _KEEP: tuple[LiteralString, LiteralString] = (
         FULL JOIN old o USING (list, sku)
         LEFT JOIN ledger l
           ON o.list IS NOT NULL AND (l.pair, l.flow, l.key) = (%(pair)s, 'prices', o.list || '|' || o.sku)
-        WHERE (o.quantities, o.amounts, o.asked, o.refused)
-              IS DISTINCT FROM (coalesce(f.quantities, '{}'), coalesce(f.amounts, '{}'), coalesce(f.asked, 0),
-                                coalesce(f.refused, ''))
+        WHERE (o.quantities, o.amounts, o.refused)
+              IS DISTINCT FROM (coalesce(f.quantities, '{}'), coalesce(f.amounts, '{}'), coalesce(f.refused, ''))
     )
     INSERT INTO price_entry AS e (
         pair, list, sku, article, quantities, amounts, asked, doubt, refused, told_quantities, told_amounts,
@@ -149,7 +159,7 @@ _KEEP: tuple[LiteralString, LiteralString] = (
            c.refused, c.old_quantities, c.old_amounts, now(), %(now)s
     FROM change c
     LEFT JOIN price_article a ON (a.pair, a.id) = (%(pair)s, c.article) AND NOT a.asked
-    ON CONFLICT (pair, list, sku) DO UPDATE
+    ON CONFLICT (pair, sku, list) DO UPDATE
     SET article = excluded.article, quantities = excluded.quantities, amounts = excluded.amounts,
         asked = excluded.asked, doubt = excluded.doubt, refused = excluded.refused,
         told_quantities = excluded.told_quantities, told_amounts = excluded.told_amounts,
@@ -431,14 +441,12 @@ class PriceBook:
 
     def _evaluate(self, now: datetime, partly: bool) -> int:
         """Compute everything, or what was touched; keep what differs. Returns how many entries do."""
-        self._do(
-            "CREATE TEMP TABLE tier ON COMMIT DROP AS "
-            + _TIERS[0]
-            + (_TOUCHED_TIERS if partly else _ALL_TIERS)
-            + _TIERS[1]
-        )
-        self._do("ALTER TABLE tier ADD COLUMN refused text NOT NULL DEFAULT ''")
+        which = _TOUCHED if partly else _ALL
+        self._do("CREATE TEMP TABLE dated ON COMMIT DROP AS " + _dated(which))
+        self._do("ANALYZE dated")
+        self._do("CREATE TEMP TABLE fresh ON COMMIT DROP AS " + _fresh(which))
         self._ask()
+        self._do("ANALYZE fresh (list, sku)")
         return self._do(
             _KEEP[0] + (_TOUCHED_ENTRIES if partly else "price_entry") + _KEEP[1], now=now, moves=MOVES
         ).rowcount
@@ -447,30 +455,36 @@ class PriceBook:
         """Have the ERP say the prices that our rules cannot."""
         rows = self._do(
             """
-            SELECT t.list, t.sku, t.least, l.layer, t.article, l.starts_at, l.ends_at, l.code = l.layer AS always
-            FROM tier t
-            JOIN price_list l ON (l.pair, l.code) = (%(pair)s, t.list)
-            WHERE t.asked
-            ORDER BY t.list, t.least, t.article
+            SELECT f.list, f.sku, f.article, f.quantities, f.amounts, f.asked, l.layer, l.starts_at, l.ends_at,
+                   l.code = l.layer AS always
+            FROM fresh f
+            JOIN price_list l ON (l.pair, l.code) = (%(pair)s, f.list)
+            WHERE true = ANY(f.asked)
+            ORDER BY f.list, f.sku
             """
         ).fetchall()
         if not rows:
             return
-        log.info("prices (%s): %d prices are asked of %s", self._pair, len(rows), self.erp.name)
         moments = self._moments()
-        with self._db.cursor() as cursor:
-            for start in range(0, len(rows), _QUESTIONS):
-                some = rows[start : start + _QUESTIONS]
-                questions = [
-                    Question(layer, article, least, moments[layer] if always else starts_at or ends_at - _DAY)
-                    for _, _, least, layer, article, starts_at, ends_at, always in some
-                ]
-                answers = self.erp.ask(questions)
+        for start in range(0, len(rows), _ASKED):
+            some = rows[start : start + _ASKED]
+            questions = {
+                (code, sku, least): Question(
+                    layer, article, least, moments[layer] if always else starts_at or ends_at - _DAY
+                )
+                for code, sku, article, quantities, _, asked, layer, starts_at, ends_at, always in some
+                for least, one in zip(quantities, asked, strict=True)
+                if one
+            }
+            log.info("prices (%s): %d prices are asked of %s", self._pair, len(questions), self.erp.name)
+            answers = dict(zip(questions, self.erp.ask(list(questions.values())), strict=True))
+            with self._db.cursor() as cursor:
                 cursor.executemany(
-                    "UPDATE tier SET amount = %s, refused = %s WHERE (list, sku, least) = (%s, %s, %s)",
+                    "UPDATE fresh SET amounts = %s, refused = %s WHERE (list, sku) = (%s, %s)",
                     [
-                        (None, str(answer), *row[:3]) if isinstance(answer, Reject) else (answer, "", *row[:3])
-                        for row, answer in zip(some, answers, strict=True)
+                        (*_answered([answers.get((code, sku, least), amount) for least, amount in tiers]), code, sku)
+                        for code, sku, _, quantities, amounts, *_ in some
+                        for tiers in (zip(quantities, amounts, strict=True),)
                     ],
                 )
 
@@ -508,7 +522,7 @@ class PriceBook:
             WHERE e.pair = %(pair)s
               AND e.changed_at >= coalesce(%(since)s, e.changed_at)
               AND (%(some)s OR (e.list, e.sku) IN (SELECT * FROM unnest(%(lists)s::text[], %(skus)s::text[])))
-            ORDER BY e.list, e.sku
+            ORDER BY e.sku, e.list
             """,
             since=since,
             some=keys is None,
@@ -703,3 +717,9 @@ class PriceBook:
             won = code if wins else won
             steps.append(Step(code, words, least, None if asked else amount, wins, why))
         return steps
+
+
+def _answered(amounts: Sequence[Decimal | Reject | None]) -> tuple[list[Decimal | None], str]:
+    """The amounts, and why one of them cannot be said."""
+    refused = next((str(one) for one in amounts if isinstance(one, Reject)), "")
+    return [None if isinstance(one, Reject) else one for one in amounts], refused

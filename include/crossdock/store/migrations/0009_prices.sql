@@ -103,14 +103,14 @@ CREATE TABLE price_entry (
     told_amounts    numeric[],
     evaluated_at    timestamptz NOT NULL,
     changed_at      timestamptz NOT NULL,
-    PRIMARY KEY (pair, list, sku)
+    PRIMARY KEY (pair, sku, list)
 ) WITH (fillfactor = 85);
 CREATE INDEX ON price_entry (pair, changed_at);
-CREATE INDEX ON price_entry (pair, sku);
 
 -- to four digits, a half to the even one, as Python's Decimal does it
 CREATE FUNCTION price_round(amount numeric) RETURNS numeric LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-    SELECT CASE WHEN amount * 10000 - trunc(amount * 10000) IN (0.5, -0.5)
+    SELECT CASE WHEN scale(amount) <= 4 THEN amount
+                WHEN amount * 10000 - trunc(amount * 10000) IN (0.5, -0.5)
                 THEN round(2 * round(amount * 5000) / 10000, 4)
                 ELSE round(amount, 4)
            END
