@@ -13,7 +13,7 @@ not copied: their orders are booked to the one receivable account of the shop.
 | Source | accounts of the connection `crossdock_erp` |
 | Target | accounts, buyers and addresses of the connection `crossdock_storefront` |
 | Quality gate | suite `customers`: numbered, named, of a believable size, most of them open |
-| Brake | more than 10 accounts, and more than a fifth, losing access in one run are held |
+| Brake | more than 10 accounts, and more than a fifth, losing access in one run are held for an approval |
 | Then | `orders` and `pricing` run when this DAG has settled |
 
 **To sync some accounts now**: trigger it with `keys` = their account numbers. `force` writes them
@@ -57,7 +57,9 @@ def customers(pair: Pair) -> None:
     @dag(
         dag_id=pair.suffixed("customers"),
         doc_md=__doc__,
-        schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("*/2 * * * *", timezone="UTC"), assets=[hint]),
+        schedule=AssetOrTimeSchedule(
+            timetable=CronTriggerTimetable("*/2 * * * *", timezone="UTC"), assets=[assets.watched("customers", pair)]
+        ),
         start_date=START,
         catchup=False,
         max_active_runs=8,
@@ -97,6 +99,8 @@ def customers(pair: Pair) -> None:
                 settled = steps.settle(run)
             if settled.again:
                 get_current_context()["outlet_events"][again].add(hint)
+            if settled.asks:
+                get_current_context()["outlet_events"][again].add(assets.held(pair))
             if settled.state != "success":
                 raise AirflowSkipException(settled.line)
             return settled.line

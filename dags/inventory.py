@@ -32,6 +32,8 @@ has reached a safe place, so the next run goes on from there.
 - **transform**: the store is away: it retries by itself.
 - **load**: the shop is away, or writing to it is switched off or not approved (the log says what to type).
 - **settle** fails whenever one of them did, and when the books do not close: that is a defect.
+- **hear**: the files of a 3PL cannot be read, or none has come for longer than its rule allows. Ask the warehouse. It
+  is said once an hour, and nothing else stops for it.
 
 A file of a 3PL that cannot be believed never empties the shop: it is quarantined under its name with what to do, and
 the last good one counts on. When nothing has come for too long, the rule's `stale_buffer` is kept back as well. Single
@@ -44,7 +46,7 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_curr
 from airflow.sdk.exceptions import AirflowSkipException
 
 from crossdock.airflow import assets
-from crossdock.airflow.defaults import DEFAULT_ARGS, ERP_POOL, LAST, PARAMS, START, STOREFRONT_POOL
+from crossdock.airflow.defaults import ALERTED, DEFAULT_ARGS, ERP_POOL, LAST, PARAMS, START, STOREFRONT_POOL
 from crossdock.airflow.pairs import Pair, pairs
 from crossdock.airflow.runtime import open_run
 from crossdock.sync import steps
@@ -60,7 +62,8 @@ def inventory(pair: Pair) -> None:
         dag_id=pair.suffixed("inventory"),
         doc_md=__doc__,
         schedule=AssetOrTimeSchedule(
-            timetable=CronTriggerTimetable("*/10 * * * *", timezone="UTC"), assets=hint | orders
+            timetable=CronTriggerTimetable("*/10 * * * *", timezone="UTC"),
+            assets=assets.watched("inventory", pair) | orders,
         ),
         start_date=START,
         catchup=False,
@@ -101,11 +104,19 @@ def inventory(pair: Pair) -> None:
                 settled = steps.settle(run)
             if settled.again:
                 get_current_context()["outlet_events"][again].add(hint)
+            if settled.asks:
+                get_current_context()["outlet_events"][again].add(assets.held(pair))
             if settled.state != "success":
                 raise AirflowSkipException(settled.line)
             return settled.line
 
-        extract() >> validate() >> transform() >> load() >> settle()
+        @task(**ALERTED)
+        def hear() -> str:
+            """Fail, by the hour, while a 3PL on whose files a rule relies has fallen silent."""
+            with open_run(INVENTORY, pair) as run:
+                return steps.hear(run)
+
+        extract() >> validate() >> transform() >> load() >> settle() >> hear()
 
     graph()
 

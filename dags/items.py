@@ -13,7 +13,7 @@ base prices neither: they are the business of `pricing`.
 | Source | products of the connection `crossdock_erp` |
 | Target | products of the connection `crossdock_storefront`, less the fields its setting `shop_fields` names |
 | Quality gate | suite `items`: numbered, named, of a believable weight, most of them published |
-| Brake | more than 10 products, and more than a fifth, disappearing in one run are held |
+| Brake | more than 10 products, and more than a fifth, disappearing in one run are held for an approval |
 | Then | `pricing` runs when this DAG has settled; records of other domains that wait for a SKU are taken up |
 
 **To sync some products now**: trigger it with `keys` = their numbers. `force` writes them even if
@@ -59,7 +59,9 @@ def items(pair: Pair) -> None:
     @dag(
         dag_id=pair.suffixed("items"),
         doc_md=__doc__,
-        schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("*/5 * * * *", timezone="UTC"), assets=[hint]),
+        schedule=AssetOrTimeSchedule(
+            timetable=CronTriggerTimetable("*/5 * * * *", timezone="UTC"), assets=[assets.watched("items", pair)]
+        ),
         start_date=START,
         catchup=False,
         max_active_runs=8,
@@ -99,6 +101,8 @@ def items(pair: Pair) -> None:
                 settled = steps.settle(run)
             if settled.again:
                 get_current_context()["outlet_events"][again].add(hint)
+            if settled.asks:
+                get_current_context()["outlet_events"][again].add(assets.held(pair))
             if settled.state != "success":
                 raise AirflowSkipException(settled.line)
             return settled.line

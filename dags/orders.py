@@ -6,15 +6,17 @@ Both ways, whenever `customers` has settled (every two minutes, and a moment aft
 `to_erp`: every order of the shop becomes exactly one sale in the ERP, to the cent: on the account of the
 buyer who was logged in, or on the one receivable account for guests. The shop's order id stands in the ERP
 under a database constraint, and before anything is repeated it is looked for. `to_shop`: the ERP's number,
-status, promised date, shipments and tracking are shown to the shopper. `from_3pl`: what the warehouse of a third
-party says it has sent (X12 945) is shipped in the ERP; without a connection `crossdock_3pl` it is skipped.
+status, promised date, shipments and tracking are shown to the shopper; goods that came back to the ERP are received in
+the shop, and what was paid back there through the shop's payment journal is refunded. `from_3pl`: what the warehouse of
+a third party says it has sent (X12 945) is shipped in the ERP; without a connection `crossdock_3pl` it is skipped.
 
 | | `to_erp` | `to_shop` | `from_3pl` |
 |---|---|---|---|
 | Flow | `orders` | `order_status` | `shipping_advice` |
 | Source | orders of `crossdock_storefront` | web sales of `crossdock_erp` | files of `crossdock_3pl` |
-| Target | sales, payments, returns | fulfilments, tracking, metadata of the order | shipments |
+| Target | sales, payments, returns | fulfilments, tracking, returns, refunds, metadata of the order | shipments |
 | Quality gate | numbered, worth what was charged, mostly not cancelled | numbered, mostly not cancelled | numbered |
+| Brake | more than 10, and more than a fifth, cancelled in one run are held for an approval | - | - |
 | Needs | the account, else the order waits | - | - |
 
 Orders placed before the pair's `go_live` are never posted, whatever is asked. Orders that are not paid yet are
@@ -151,6 +153,8 @@ def orders(pair: Pair) -> None:
                     settled = steps.settle(run)
                 if settled.again:
                     get_current_context()["outlet_events"][again].add(hint)
+                if settled.asks:
+                    get_current_context()["outlet_events"][again].add(assets.held(pair))
                 if settled.state != "success":
                     raise AirflowSkipException(settled.line)
                 return settled.line

@@ -153,10 +153,12 @@ class MemoryWarehouses:
         yield sorted({sku for sku, _ in self._world.on_hand} | self._world.kits.keys())
 
     def family(self, skus: Collection[str]) -> set[str]:
-        kits = self._world.kits
-        whole = set(skus) | {part for sku in skus for part in kits.get(sku, ())}
-        whole |= {kit for kit, parts in kits.items() if whole & parts.keys()}
-        return whole | {part for sku in whole for part in kits.get(sku, ())}
+        kits, whole, before = self._world.kits, set(skus), set[str]()
+        while whole != before:
+            before = set(whole)
+            whole |= {part for sku in before for part in kits.get(sku, ())}
+            whole |= {kit for kit, parts in kits.items() if before & parts.keys()}
+        return whole
 
     def counted(self, lines: Mapping[str, Collection[str]]) -> Mapping[str, Decimal]:
         self._world.between()

@@ -212,7 +212,7 @@ class Totals(Protocol):
 class Warehouses(Protocol):
     """An ERP that keeps stock. Read in this order, so that what happens in between is never promised twice:
 
-    ``counted``, then ``goods``; in ``goods`` the open moves before what is on hand.
+    ``counted``, then ``goods``, ``counted`` again; in ``goods`` the open moves before what is on hand.
     """
 
     @property
@@ -233,7 +233,7 @@ class Warehouses(Protocol):
         """Every SKU of which it keeps stock, kits included."""
 
     def family(self, skus: Collection[str]) -> Set[str]:
-        """These SKUs and all that share goods with them: a kit's parts, the kits of a part, and their parts."""
+        """These SKUs and all that share goods with one of them: a kit's parts, the kits of a part, and so on."""
 
     def counted(self, lines: Mapping[str, Collection[str]]) -> Mapping[str, Decimal]:
         """Of these lines (web order -> ids of lines) how many pieces it has moves for, open or done, not cancelled.
@@ -281,6 +281,26 @@ class Shelf(Protocol):
 
     def shows(self, stocks: Sequence[Stock]) -> Set[str]:
         """Those of these SKUs that it shows already as ``put`` would leave them."""
+
+
+class Stirrings(Protocol):
+    """A system that can say at little cost whether anything has changed."""
+
+    def now(self) -> datetime:
+        """The system's own clock, UTC. Raises Retry when it is away, Stop when it refuses us."""
+
+    def stirred(self, flow: str, since: datetime) -> Set[str]:
+        """A mark for each of the newest changes of what this flow reads: another change of the same is another mark.
+
+        A change may show later than others that are newer. Empty for a flow about which the system cannot say.
+        """
+
+
+class Listens(Protocol):
+    """A source that hears from others who may fall silent."""
+
+    def silent(self) -> Mapping[str, str]:
+        """Who has not been heard of for longer than he may be silent -> what is known of it, in words."""
 
 
 class PriceRules(Protocol):

@@ -116,7 +116,7 @@ def demo() -> None:
             books = _run_dags(progress)
         with progress.part("opening"):
             goods = opening.open_shop(DEMO)
-            progress.say(f"{len(goods)} articles have a price and stock: {', '.join(goods[:4])}, ...")
+            progress.say(f"{len(goods)} articles have a price: {', '.join(goods[:4])}, ...")
         with progress.part("buyers"):
             people = buyers.let_in(DEMO)
             progress.say(f"{len(people)} buyers have set a password from the shop's reset mail and logged in")

@@ -39,7 +39,8 @@ _LOCK = _HERE / "erp-requirements.lock"
 _CLIENT = _HERE / "erp-client"
 _WEB_ROOT = _CLIENT / "node_modules" / "tryton-sao"
 _MODULES = (
-    "product_attribute", "product_measurements", "product_image", "product_price_list_dates", "sale_price_list",
+    "product_attribute", "product_kit", "product_measurements", "product_image", "product_price_list_dates",
+    "sale_price_list",
     "account_invoice_stock", "stock_package_shipping", "sale_history", "sale_shipment_cost", "web_shop",
     "account_payment_clearing", "sale_payment", "sale_amendment",
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """A merchant worth looking at, told to an empty Tryton over HTTP.
 
 Aldergate Trading sells workwear, tools and fittings from two warehouses of its own and one of a
-3PL: 200 variants, 50 B2B accounts ``C0001`` to ``C0050`` with their buyers, price lists with tiers
+3PL: 200 variants, three kits of them, 50 B2B accounts ``C0001`` to ``C0050`` with their buyers, price lists with tiers
 and contracts, and two years of orders, shipments, invoices, payments and credit notes. The same on
 every build; dates are counted back from today. Standard library only.
 
@@ -55,6 +55,12 @@ PLANTED = {
 PLANTED_ITEMS = {"KP001": "its two variants cannot be told apart"}
 """The same for products, by code."""
 ARCHIVED_ITEM = "PH001"
+KITS = {
+    "KIT001": ("Site Starter Kit", {"SH001-YELLOW": 1, "ED001": 1, "NG001-M": 5}),
+    "KIT002": ("Fitter's Kit", {"CD001": 1, "HKS001": 2, "NG001-M": 1}),
+    "KIT003": ("Visitor Kit", {"SH001-YELLOW": 1, "ED001": 1}),
+}
+"""Sets put together when they are sold, from goods that are sold singly as well: name, and how many of each."""
 GERMAN_ITEMS = {"WJ001": "Arbeitsjacke 1", "ST001": "Sicherheitshose 1", "NG001": "Nitrilhandschuhe 1"}
 """Products that have a German name as well."""
 
@@ -159,6 +165,7 @@ def seed(url: str, database: str) -> None:
     work.price_lists()
     work.parties()
     work.shop()
+    work.kits()
     work.oddities()
     work.history()
     work.archive()
@@ -677,6 +684,24 @@ class _Seed:
             "warehouses": [["add", list(self.warehouse)]], "products": [["add", [good["id"] for good in self.goods]]],
             "categories": [["add", list(self.category.values())]], "attributes": [["add", self.attributes]],
         })  # fmt: skip
+
+    def kits(self) -> None:
+        erp, unit = self.erp, self.unit["Unit"]
+        goods = {good["code"]: good for good in self.goods}
+        price = {code: good["list_price_used"] for code, good in goods.items()}
+        erp.create("product.template", *(
+            {"name": name, "code": code, "type": "kit", "cost_price_method": "fixed", "default_uom": unit,
+             "sale_uom": unit, "salable": True, "account_category": self.standard_rated,
+             "list_price": sum((price[part] * count for part, count in parts.items()), Decimal(0)),
+             "categories": [["add", [self.category["Safety"]]]],
+             "web_shop_description": f"<p>{name}: all in one box.</p>",
+             "components": _new(*(
+                 {"product": goods[part]["id"], "quantity": float(count), "unit": unit}
+                 for part, count in parts.items()
+             )),
+             "products": _new({"web_shops": [["add", [self.web_shop]]]})}
+            for code, (name, parts) in KITS.items()
+        ))  # fmt: skip
 
     def oddities(self) -> None:
         """Products that nobody ever ordered: the one of ``PLANTED_ITEMS``, an archived one; and some German names."""

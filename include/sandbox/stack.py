@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sandbox import erp, shop
+from sandbox import dock, erp, shop
 from sandbox.airflow import USER, Airflow
 from sandbox.mailbox import Mailbox
 from sandbox.place import HOST, VENV
@@ -76,7 +76,7 @@ class Stack:
         self.airflow.prepare()
         config = self.airflow.home / "crossdock.toml"
         if not config.exists():
-            config.write_text(f"[pairs.default]\ngo_live = {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n")
+            config.write_text(f"[pairs.default]\ngo_live = {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n{dock.RULES}")
         return outdated
 
     def systems(self) -> list[Service]:
@@ -114,7 +114,8 @@ class Stack:
 
         What is there stays as it is: a person may have changed it.
         """
-        client = self.airflow.client()
+        client, the_erp = self.airflow.client(), self.facts()["erp"]
+        dock.first_count(self.inbox, the_erp["url"], the_erp["database"])
         for connection in self.connections():
             client.ensure("/connections", connection)
         for system in ("erp", "storefront"):
@@ -143,6 +144,10 @@ class Stack:
                 ),
             },
             {
+                "connection_id": "crossdock_3pl", "conn_type": "crossdock_3pl",
+                "extra": json.dumps({"inbox": str(self.inbox)}),
+            },
+            {
                 "connection_id": "crossdock_db", "conn_type": "postgres", "host": HOST, "schema": _STORE,
                 "port": self.ports["postgres"], "login": "crossdock", "password": self.cluster.password,
             },
@@ -156,6 +161,11 @@ class Stack:
         """Delete everything; the servers must be down."""
         self.cluster.remove()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def inbox(self) -> Path:
+        """The folder of the 3PL's files."""
+        return self.folder / "3pl"
 
     @property
     def _hint_secret(self) -> str:

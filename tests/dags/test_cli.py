@@ -190,3 +190,41 @@ def test_a_stopped_batch_is_accepted_with_a_reason(said, store):
     code, told = said("--pair", "default", "accept", "customers", "it's half", "--reason", "They left.")
     assert code == 0 and "Accepted for one run" in told
     assert store("SELECT says, reason, run_id FROM acceptance") == [("it's half", "They left.", None)]
+
+
+# ---- what is held
+
+
+@pytest.fixture
+def held(dsn):
+    with psycopg.connect(dsn, autocommit=True, options="-c search_path=crossdock") as db:
+        db.execute("TRUNCATE held, question RESTART IDENTITY")
+        for key in ("S1", "S2"):
+            db.execute(
+                """
+                INSERT INTO held (pair, flow, key, reason, run_id, version, changes)
+                VALUES ('default', 'inventory', %s, 'sold out', 1, gen_random_uuid(), '[["sellable", "5", "0"]]')
+                """,
+                [key],
+            )
+        yield lambda text: db.execute(text).fetchall()
+
+
+def test_what_is_held_is_listed_with_the_number_to_decide_by(said, held):
+    code, told = said("held", "inventory")
+    assert code == 0 and "S1 sellable: 5 → 0 (sold out, " in told
+    assert "2 held. crossdock --pair default approve inventory 2, or refuse inventory 2, decides" in told
+    assert said("held", "items") == (0, "Nothing is held.\n")
+
+
+@pytest.mark.parametrize(("act", "state"), [("approve", "approved"), ("refuse", "refused")])
+def test_what_was_listed_is_decided_and_nothing_newer(said, held, act, state):
+    held("UPDATE held SET id = 3 WHERE key = 'S2' RETURNING 1")
+    code, told = said(act, "inventory", "2")
+    assert code == 0 and f"1 {state}" in told
+    assert held("SELECT key, state, owner IS NULL FROM held ORDER BY key") == [
+        ("S1", state, False),
+        ("S2", "open", True),
+    ]
+    code, told = said(act, "inventory", "2")
+    assert code == 1 and "Nothing of inventory is held up to number 2" in told

@@ -41,15 +41,16 @@ def dsn(pg) -> str:
 
 @pytest.fixture(scope="module")
 def metadata(pg):
-    """Airflow's own tables, with the asset that a hint is given for."""
+    """Airflow's own tables, with the assets that hints are given for."""
     engine = sqlalchemy.create_engine(pg.create_database("hints_airflow").replace("://", "+psycopg2://", 1))
     import_all_models()
     Base.metadata.create_all(engine)
-    asset = assets.hint("customers", Pair())
     with Session(engine) as session:
-        session.add(AssetModel(name=asset.name, uri=asset.uri, group="", extra={}))
-        session.flush()
-        session.add(AssetActive(name=asset.name, uri=asset.uri))
+        for domain in ("customers", "inventory"):
+            asset = assets.hint(domain, Pair())
+            session.add(AssetModel(name=asset.name, uri=asset.uri, group="", extra={}))
+            session.flush()
+            session.add(AssetActive(name=asset.name, uri=asset.uri))
         session.commit()
     yield engine
     engine.dispose()
@@ -117,6 +118,13 @@ def test_a_good_hint_wakes_customers_once(airflow, shop, metadata, event):
     with Session(metadata) as session:
         [given] = session.scalars(select(AssetEvent)).all()
         assert given.uri == assets.hint("customers", Pair()).uri and given.extra == {}
+
+
+def test_stock_in_the_shop_wakes_inventory(airflow, shop, metadata):
+    assert send(shop, {"event": "inventory.inventory-level.updated"}).status_code == 202
+    with Session(metadata) as session:
+        [given] = session.scalars(select(AssetEvent)).all()
+        assert given.uri == assets.hint("inventory", Pair()).uri
 
 
 def test_the_same_hint_counts_once(airflow, shop):

@@ -262,3 +262,49 @@ def test_a_store_that_is_away_is_said(user, monkeypatch):
     monkeypatch.setenv("AIRFLOW_CONN_CROSSDOCK_DB", "postgresql://nobody@127.0.0.1:9/none")
     page = user("Ada").get("/")
     assert page.status_code == 503 and "is away" in page.text
+
+
+# ---------------------------------------------------------------- what is held
+
+HELD = "/held/default/customers"
+
+
+@pytest.fixture
+def held(store):
+    store("DELETE FROM held RETURNING 1")
+    for key in ("C/2", "<b>"):
+        store(f"""
+            INSERT INTO held (pair, flow, key, reason, run_id, version, changes)
+            VALUES ('default', 'customers', '{key}', 'one of 2', 1, gen_random_uuid(),
+                    '[["tax_id", "secret-id", null]]')
+            RETURNING 1""")
+    return store
+
+
+def test_the_overview_leads_to_what_is_held(user, held):
+    page = user("Bob").get("/")
+    assert f"<a href='{HELD}'>2</a>" in page.text and "secret-id" not in page.text
+
+
+def test_what_is_held_is_shown_to_all_its_values_to_those_who_may_act(user, held):
+    page = user("Bob").get(HELD)
+    assert page.status_code == 200 and f"href='{PAGE}'" in page.text and "&lt;b&gt;" in page.text
+    assert "one of 2" in shown(page) and "tax_id" in shown(page)
+    assert "secret-id" not in page.text and "<form" not in page.text
+    assert user("Bob").post(HELD, data={"act": "approve", "upto": 99}).status_code == 403
+    assert "tax_id: secret-id → (none)" in shown(user("Ada").get(HELD))
+    assert user("Ada").get("/held/default/nothing").status_code == 404
+
+
+@pytest.mark.parametrize(("act", "state"), [("approve", "approved"), ("refuse", "refused")])
+def test_what_was_shown_is_decided_with_a_button(user, held, act, state):
+    page = user("Ada").get(HELD)
+    [upto] = re.findall(r"name=upto value=(\d+)", page.text)
+    held("UPDATE held SET id = id + 9 WHERE key = '<b>' RETURNING 1")
+    answer = user("Ada").post(HELD, data={"act": act, "upto": upto})
+    assert answer.status_code == 303 and f"done={act}" in answer.headers["location"]
+    assert held("SELECT key, state, owner FROM held ORDER BY id") == [("C/2", state, "Ada"), ("<b>", "open", None)]
+    again = user("Ada").post(HELD, data={"act": act, "upto": upto})
+    assert again.status_code == 422 and "decided meanwhile" in shown(again)
+    assert ("Ada" in shown(user("Bob").get(HELD))) is (act == "refuse")
+    assert user("Ada").post(HELD, data={"act": "burn", "upto": 9}).status_code == 422

@@ -121,6 +121,13 @@ def test_a_hundred_orders_are_two_hints_more_than_a_second_apart(node: Node, rec
     assert told["logged"] == []
 
 
+def test_stock_and_orders_do_not_displace_one_another(node: Node, receiver: Receiver) -> None:
+    level = "inventory.inventory-level.updated"
+    names = ["order.placed", level, "order.updated", level]
+    node(f"for (const name of {names}) await hint(name); await pause(3000)")
+    assert [json.loads(body)["event"] for _, _, body in receiver.came] == ["order.placed", level, "order.updated"]
+
+
 def test_nothing_personal_leaves_the_shop(node: Node, receiver: Receiver) -> None:
     node("await hint('customer.created'); await pause(500)")
     [(_, _, body)] = receiver.came
@@ -175,19 +182,33 @@ def test_the_shop_gives_a_signed_hint_when_somebody_registers(shop: Shop, receiv
     assert b"example.com" not in body and came - began < 5
 
 
-def test_what_happens_in_the_shop_wakes_airflow_at_once(product: Product) -> None:
-    def given() -> list[dict[str, Any]]:
-        events = product.airflow.call("GET", "/assets/events?limit=100&order_by=-timestamp")["asset_events"]
-        return [event for event in events if event["uri"] == "x-crossdock://default/hint/customers"]
+def given(product: Product, domain: str) -> list[dict[str, Any]]:
+    """What has woken it, but for the ERP's feed; the last first."""
+    events = product.airflow.call("GET", "/assets/events?limit=200&order_by=-timestamp")["asset_events"]
+    return [one for one in events if one["uri"] == f"x-crossdock://default/hint/{domain}" and one["extra"] == {}]
 
-    before = len(given())
+
+def woken(product: Product, domain: str, before: int) -> bool:
+    deadline = time.monotonic() + 10
+    while len(given(product, domain)) == before and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return len(given(product, domain)) > before
+
+
+def test_what_happens_in_the_shop_wakes_airflow_at_once(product: Product) -> None:
+    before = len(given(product, "customers"))
     facts = product.stack.facts()["storefront"]
     visitor = Buyer(facts["url"], {"x-publishable-api-key": facts["publishable_key"]})
     register(visitor, "woken@example.com")
-    deadline = time.monotonic() + 10
-    while len(given()) == before and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert len(given()) > before and given()[0]["extra"] == {}
+    assert woken(product, "customers", before)
+
+
+def test_stock_that_is_edited_in_the_shop_wakes_inventory(product: Product) -> None:
+    before = len(given(product, "inventory"))
+    item = product.shop.call("/admin/inventory-items", {"sku": "WOKEN-1"})["inventory_item"]["id"]
+    place = product.shop.call("/admin/stock-locations?limit=1")["stock_locations"][0]["id"]
+    product.shop.call(f"/admin/inventory-items/{item}/location-levels", {"location_id": place, "stocked_quantity": 3})
+    assert woken(product, "inventory", before)
 
 
 def register(visitor: Buyer, email: str) -> None:

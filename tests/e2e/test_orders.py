@@ -18,7 +18,7 @@ ORDER_FIELDS = "fields=id,status,metadata,fulfillment_status,*fulfillments,*fulf
 @pytest.fixture(scope="module")
 def goods(product: Product) -> list[str]:
     """SKUs that can be bought; customers, items and orders are in step and run by themselves."""
-    for dag in ("customers", "items"):
+    for dag in ("customers", "items", "inventory"):
         product.airflow.unpause(dag)
         product.sync(dag)
     skus = opening.open_shop(product.stack)

@@ -98,6 +98,16 @@ def _parser() -> argparse.ArgumentParser:
     accept.add_argument("--reason", required=True, help="kept with the rows")
     accept.set_defaults(run=_accept)
 
+    held = commands.add_parser("held", help="what is held for a person, and what would change")
+    held.add_argument("flow", choices=sorted(FLOWS))
+    held.set_defaults(run=_held)
+
+    for act, what in (("approve", "let held records through"), ("refuse", "keep the target as it is")):
+        decide = commands.add_parser(act, help=f"{what}: those that 'held' has shown")
+        decide.add_argument("flow", choices=sorted(FLOWS))
+        decide.add_argument("number", type=int, help="the number that 'held' has told: what is newer is left")
+        decide.set_defaults(run=_decide, act=act)
+
     plan = commands.add_parser("plan", help="what a saved plan would write")
     plan.add_argument("number", type=int)
     plan.set_defaults(run=_plan)
@@ -375,6 +385,44 @@ def _accept(options: argparse.Namespace) -> None:
     with _store() as connection:
         accept(connection, _pair(options).name, options.flow, options.says, getpass.getuser(), options.reason)
     print(f"Accepted for one run. {_next(options)} It sets aside the rows at fault and goes on with the others.")
+
+
+def _held(options: argparse.Namespace) -> int:
+    from crossdock.store.reports import held
+    from crossdock.sync.changes import in_words
+
+    pair = _pair(options)
+    with _store() as connection:
+        rows = held(connection, pair.name, options.flow)
+    for row in rows:
+        print(
+            f"{row['key']} {in_words(row['op'], row['changes'])} ({row['reason']}, {row['since']:%Y-%m-%d %H:%M} UTC)"
+        )
+    if rows:
+        what = f"{options.flow} {rows[0]['last']}"
+        print(f"{len(rows)} held. crossdock --pair {pair.name} approve {what}, or refuse {what}, decides about these.")
+    else:
+        print("Nothing is held.")
+    return 0
+
+
+def _decide(options: argparse.Namespace) -> None:
+    from crossdock.store import decisions
+
+    act = decisions.approve if options.act == "approve" else decisions.refuse
+    with _store() as connection:
+        count = act(connection, _pair(options).name, options.flow, options.number, getpass.getuser())
+    if not count:
+        raise Refused(
+            f"Nothing of {options.flow} is held up to number {options.number} (any more): 'crossdock held "
+            f"{options.flow}' shows what is."
+        )
+    if options.act == "approve":
+        print(f"{count} approved. {_next(options)} What has changed since you saw it is asked anew.")
+    else:
+        print(
+            f"{count} refused: the {FLOWS[options.flow].target} stays as it is until they change in the source again."
+        )
 
 
 def _next(options: argparse.Namespace) -> str:

@@ -27,9 +27,10 @@ def dags_page(folder: Path) -> str:
 def _section(dag: Any) -> str:
     wakes = sorted({asset.name for task in dag.tasks for asset in task.outlets if hasattr(asset, "uri")})
     chain = ", ".join(f"`{task.task_id}`" for task in dag.topological_sort())
+    named = f"; asset {', '.join(f'`{name}`' for name in wakes)}" if wakes else ""
     return (
-        f"\n---\n\n**DAG `{dag.dag_id}`**, tags {', '.join(sorted(dag.tags))}; tasks {chain}; "
-        f"asset {', '.join(f'`{name}`' for name in wakes)}\n\n{(dag.doc_md or '').strip()}\n"
+        f"\n---\n\n**DAG `{dag.dag_id}`**, tags {', '.join(sorted(dag.tags))}; tasks {chain}{named}\n\n"
+        f"{(dag.doc_md or '').strip()}\n"
     )
 
 

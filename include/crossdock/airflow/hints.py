@@ -47,8 +47,9 @@ PAUSE = timedelta(seconds=1)
 _PATIENCE = 5
 """Seconds within which a body has to come in."""
 
-_WAKES = dict.fromkeys(("customer", "order", "order-edit", "payment"), "customers")
-"""By what stands before the event's dot. ``orders`` is woken in its turn when ``customers`` has settled."""
+_WAKES = dict.fromkeys(("customer", "order", "order-edit", "payment"), "customers") | {"inventory": "inventory"}
+"""By what stands before the event's first dot. ``orders`` is woken in its turn when ``customers`` has settled, and
+``inventory`` when ``orders`` has."""
 
 log = logging.getLogger(__name__)
 

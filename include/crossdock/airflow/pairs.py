@@ -35,7 +35,8 @@ class Pair(BaseModel):
     """``go_live``: web orders placed before it never reach the ERP. ``overlap_minutes``: how far back a
 
     run reads again; longer than the longest transaction of the source. ``stock``: which warehouses feed which
-    location of the shop (domain/stock.py, Rule); without any, each feeds the location of its own code.
+    location of the shop (domain/stock.py, Rule); without any, each feeds the location of its own code. ``stream``: stock
+    goes to the shop at once, by the DAG ``inventory_stream``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +45,7 @@ class Pair(BaseModel):
     go_live: AwareDatetime | None = None
     overlap_minutes: Annotated[int, Field(ge=1, le=1440)] = 5
     stock: tuple[Rule, ...] = ()
+    stream: bool = False
 
     @property
     def overlap(self) -> timedelta:

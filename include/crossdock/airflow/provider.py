@@ -121,5 +121,5 @@ def get_provider_info() -> dict[str, Any]:
         "name": "Crossdock",
         "description": "Keeps an ERP and a storefront in step, both ways.",
         "connection-types": [TRYTON, MEDUSA, THREE_PL],
-        "notifications": ["crossdock.airflow.notifiers.Alert"],
+        "notifications": ["crossdock.airflow.notifiers.Alert", "crossdock.airflow.notifiers.Question"],
     }

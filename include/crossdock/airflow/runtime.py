@@ -16,14 +16,17 @@ from psycopg import Connection, OperationalError
 from crossdock.airflow.pairs import Pair
 from crossdock.connectors import connector, port
 from crossdock.errors import Misconfigured, Retry
+from crossdock.ports import Stirrings
 from crossdock.quality.gate import ExpectationsGate
 from crossdock.store.postgres import PostgresStore
 from crossdock.store.price_sources import SOURCES
 from crossdock.store.prices import PriceBook
+from crossdock.store.runs import holder
 from crossdock.sync.availability import Availability
 from crossdock.sync.flow import Flow, Side
 from crossdock.sync.flows import FLOWS, INVENTORY, PRICES
 from crossdock.sync.run import Request, Run
+from crossdock.sync.stream import OpenGate, Sides, Stream
 
 STORE = "crossdock_db"
 
@@ -53,9 +56,13 @@ def _system(conn_id: str) -> Any:
 
 def availability(pair: Pair) -> Availability:
     """The source of the flow ``inventory``: the ERP, the feeds that the pair's rules name, and the shop."""
+    return _availability(pair, system("erp", pair), system("storefront", pair))
+
+
+def _availability(pair: Pair, erp: Any, shop: Any) -> Availability:
     name = INVENTORY.name
     feeds = {rule.feed: port(_system(rule.feed), name) for rule in pair.stock if rule.feed}
-    return Availability(port(system("erp", pair), name), port(system("storefront", pair), name), pair.stock, feeds)
+    return Availability(port(erp, name), port(shop, name), pair.stock, feeds)
 
 
 @contextmanager
@@ -75,6 +82,14 @@ def source(flow: Flow, pair: Pair) -> Iterator[Any]:
             yield SOURCES[flow.name](book)
     else:
         yield port(system(flow.source, pair), flow.name)
+
+
+def stirrings(erp: Any) -> Stirrings:
+    """What this ERP says of changes at little cost. Raises Misconfigured when its connector cannot."""
+    told: Stirrings | None = getattr(erp, "stirrings", None)
+    if told is None:
+        raise Misconfigured(f"The connector {type(erp).__name__} cannot say at little cost whether anything changes.")
+    return told
 
 
 def connected(side: Side, pair: Pair) -> bool:
@@ -118,6 +133,27 @@ def open_run(flow: Flow, pair: Pair) -> Iterator[Run]:
             request=request(context["params"]),
             go_live=pair.go_live,
         )
+
+
+@contextmanager
+def open_stream(pair: Pair) -> Iterator[Stream]:
+    """The stream of ``inventory`` for the task that is at work."""
+    context = get_current_context()
+    flow = replace(INVENTORY, overlap=pair.overlap)
+    with open_store() as connection:
+        store = PostgresStore(connection)
+
+        def connect() -> Sides:
+            erp, shop = system("erp", pair), system("storefront", pair)
+            source, target = _availability(pair, erp, shop), port(shop, flow.name)
+
+            def begin(name: str, request: Request) -> Run:
+                return Run(pair.name, flow, name, source, target, store, OpenGate(), request)
+
+            return Sides(port(erp, flow.name), target, stirrings(erp), begin)
+
+        name = f"{context['dag_run'].run_id}/{context['ti'].try_number}"
+        yield Stream(name, connect, lambda: holder(connection, pair.name, flow.name))
 
 
 class _Later:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from html import escape
 from typing import Any
+from urllib.parse import quote
 
 from crossdock.airflow.html import Html, link, section
 from crossdock.sync.accounting import Books
 
 
-def domains(rows: list[dict[str, Any]]) -> str:
-    head = ["Domain", "Pair", "Last run", "In step until", "Live", "Quarantined", "Waiting", "Held", ""]
+def domains(rows: list[dict[str, Any]], root: str) -> str:
+    head = ["Domain", "Pair", "Last run", "In step until", "Live", "Quarantined", "Waiting", "Held", "Refused", ""]
     cells = [
         [
             row["flow"],
@@ -20,12 +21,17 @@ def domains(rows: list[dict[str, Any]]) -> str:
             row["live"],
             row["quarantined"],
             row["waiting"],
-            row["held"],
+            _to_held(row, root, row["held"]),
+            _to_held(row, root, row["refused"]),
             row["message"],
         ]
         for row in rows
     ]
     return section("Domains", head, cells, "No run yet: trigger customers.")
+
+
+def _to_held(row: dict[str, Any], root: str, count: int) -> int | Html:
+    return link(f"{root}/held/{quote(row['pair'])}/{quote(row['flow'])}", str(count)) if count else 0
 
 
 def proposals(rows: list[dict[str, Any]]) -> str:

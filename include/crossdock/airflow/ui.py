@@ -23,15 +23,21 @@ from crossdock.airflow.runtime import open_store
 from crossdock.errors import Misconfigured, Refused, Retry
 from crossdock.store import decisions, reports
 from crossdock.store.statements import plain
+from crossdock.sync.changes import in_words
 from crossdock.sync.flows import FLOWS
 
 app = FastAPI(title="Crossdock", dependencies=[Depends(requires_authenticated())])
+
+_MOST = 1_000
+"""Held records on one page."""
 
 _DONE = {
     "replay": "It will be tried again.",
     "edit": "Your version is kept. It counts until the record changes in the source.",
     "withdraw": "The edited version ends; what the source says counts again.",
     "accept": "Accepted for one run: it sets aside the rows at fault and goes on with the others.",
+    "approve": "Approved: what you were shown is written, what has changed since is asked anew.",
+    "refuse": "Refused: the target stays as it is until these records change in the source again.",
 }
 
 
@@ -98,7 +104,7 @@ def overview(request: Request, user: GetUserDep, done: str = "", of: str = "") -
         quarantine, proposals = reports.quarantined(store), reports.proposals(store)
     return page(
         _said(request, done, of)
-        + tables.domains(domains)
+        + tables.domains(domains, _root(request))
         + "".join(_stop(request, user, stop, f"reason-{n}") for n, stop in enumerate(stops))
         + _quarantine(request, quarantine)
         + tables.proposals(proposals)
@@ -123,6 +129,71 @@ def accept(
     except Refused as error:
         return page(f"<p>{link(_root(request) + '/', 'All of Crossdock')}</p>{_alert(str(error))}", 422)
     return RedirectResponse(f"{_root(request)}/?done=accept&of={quote(_dag(pair, flow))}", 303)
+
+
+@app.get("/held/{pair}/{flow}")
+def held(request: Request, user: GetUserDep, pair: str, flow: str) -> HTMLResponse:
+    """What waits for a person, with what would change, and what a person has refused."""
+    return _held(request, pair, flow, _may_act(request, user, pair, flow))
+
+
+@app.post("/held/{pair}/{flow}", dependencies=[Depends(_same_origin)])
+def decide_held(
+    request: Request, pair: str, flow: str, author: Author, act: Annotated[str, Form()], upto: Annotated[int, Form()]
+) -> Response:
+    """Approve or refuse what was shown, up to the number that was shown with it."""
+    acts = {"approve": decisions.approve, "refuse": decisions.refuse}
+    with open_store() as store:
+        done = acts[act](store, pair, flow, upto, author) if act in acts else 0
+        store.commit()
+    if not done:
+        return _held(request, pair, flow, True, "That has been decided meanwhile. This is how it is now.")
+    return RedirectResponse(f"{_root(request)}/?done={act}&of={quote(_dag(pair, flow))}", 303)
+
+
+def _held(request: Request, pair: str, flow: str, may: bool, alert: str = "") -> HTMLResponse:
+    dag = _dag(pair, flow)
+    with open_store() as store:
+        rows, refused = reports.held(store, pair, flow, _MOST), reports.refused(store, pair, flow)
+    values = may or not FLOWS[flow].personal
+    cells = [
+        [
+            link(_to_record(request, pair, flow, row["key"]), row["key"]),
+            row["reason"],
+            in_words(row["op"], row["changes"], values),
+            row["since"],
+        ]
+        for row in rows
+    ]
+    buttons = (
+        f"<form method=post><input type=hidden name=upto value={rows[0]['last']}>"
+        f"<button name=act value=approve>Approve all {rows[0]['total']}</button>"
+        f"<button name=act value=refuse>Refuse all {rows[0]['total']}</button></form>"
+        if rows and may
+        else ""
+    )
+    said = [
+        [
+            link(_to_record(request, pair, flow, row["key"]), row["key"]),
+            row["reason"],
+            row["owner"],
+            row["decided_at"],
+        ]
+        for row in refused
+    ]
+    rest = f"<p>The first {len(rows)} of {rows[0]['total']}.</p>" if rows and rows[0]["total"] > len(rows) else ""
+    return page(
+        f"<p>{link(_root(request) + '/', 'All of Crossdock')}</p>"
+        + (_alert(alert) if alert else "")
+        + ("" if may else f"<p class=none>{escape(_only(dag))}</p>")
+        + section(
+            f"Held of {flow} ({pair})", ["Record", "Why", "What would change", "Since"], cells, "Nothing is held."
+        )
+        + rest
+        + buttons
+        + section("Refused, the latest", ["Record", "Why", "By", "At"], said, "Nothing is refused."),
+        422 if alert else 200,
+    )
 
 
 @app.get("/plan/{run}")

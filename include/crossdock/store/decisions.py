@@ -1,4 +1,4 @@
-"""What people decide about quarantined records and stopped batches. The next run takes it up.
+"""What people decide about quarantined and held records and stopped batches. The next run takes it up.
 
 Each function is one transaction and leaves a line in the log: who, what, which record; never a value.
 """
@@ -9,6 +9,7 @@ import json
 import logging
 import re
 from collections.abc import Collection, Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -23,6 +24,11 @@ from crossdock.store.statements import plain
 from crossdock.sync.flows import FLOWS
 
 log = logging.getLogger(__name__)
+
+PATIENCE = timedelta(hours=24)
+"""What is asked and not answered for so long is refused."""
+NOBODY = "nobody"
+"""Who refuses it then."""
 
 _HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 """JSON can say it, UTF-8 cannot."""
@@ -189,3 +195,71 @@ def accept(connection: Connection[Any], pair: str, flow: str, says: str, by: str
         (pair, flow, says, by, reason),
     )
     log.info("%s (%s): %s accepted that %s", flow, pair, by, says)
+
+
+def ask(connection: Connection[Any], pair: str, flow: str, airflow_run: str) -> bool:
+    """Open a question about all that is held now, unless there is nothing, or another run is asking already."""
+    row = connection.execute(
+        """
+        INSERT INTO crossdock.question (pair, flow, upto, airflow_run)
+        SELECT %(pair)s, %(flow)s, max(id), %(run)s
+        FROM crossdock.held
+        WHERE (pair, flow, state) = (%(pair)s, %(flow)s, 'open') AND version IS NOT NULL
+        HAVING max(id) IS NOT NULL
+        ON CONFLICT (pair, flow) DO UPDATE
+        SET upto = excluded.upto, asked_at = now()
+        WHERE question.airflow_run = excluded.airflow_run
+        RETURNING upto
+        """,
+        {"pair": pair, "flow": flow, "run": airflow_run},
+    ).fetchone()
+    return row is not None
+
+
+def asked(connection: Connection[Any], pair: str, flow: str, airflow_run: str) -> int | None:
+    """Up to which number this run asks. None: it has been answered elsewhere, or given up."""
+    row = connection.execute(
+        "SELECT upto FROM crossdock.question WHERE (pair, flow, airflow_run) = (%s, %s, %s)", (pair, flow, airflow_run)
+    ).fetchone()
+    return int(row[0]) if row else None
+
+
+def approve(connection: Connection[Any], pair: str, flow: str, upto: int, by: str) -> int:
+    """Let held records through, as they were shown. Returns how many.
+
+    ``upto``: the number that was shown with them. What has been replaced since stays held, under a higher number; what
+    turns out to be otherwise when the next run reads it is held anew.
+    """
+    return _decide(connection, pair, flow, upto, "approved", by)
+
+
+def refuse(connection: Connection[Any], pair: str, flow: str, upto: int, by: str) -> int:
+    """Keep the target as it is until the source changes these records again. Returns how many they are."""
+    return _decide(connection, pair, flow, upto, "refused", by)
+
+
+def lapse(connection: Connection[Any], pair: str, flow: str) -> int:
+    """Refuse what was asked and not answered in time. Returns how many records that are."""
+    row = connection.execute(
+        "SELECT upto FROM crossdock.question WHERE (pair, flow) = (%s, %s) AND asked_at < now() - %s",
+        (pair, flow, PATIENCE),
+    ).fetchone()
+    return refuse(connection, pair, flow, row[0], NOBODY) if row else 0
+
+
+def _decide(connection: Connection[Any], pair: str, flow: str, upto: int, state: str, by: str) -> int:
+    values = {"pair": pair, "flow": flow, "upto": upto, "state": state, "by": by}
+    with connection.transaction():
+        decided = connection.execute(
+            """
+            UPDATE crossdock.held
+            SET state = %(state)s, owner = %(by)s, decided_at = now()
+            WHERE (pair, flow, state) = (%(pair)s, %(flow)s, 'open') AND id <= %(upto)s
+            """,
+            values,
+        ).rowcount
+        connection.execute(
+            "DELETE FROM crossdock.question WHERE (pair, flow) = (%(pair)s, %(flow)s) AND upto <= %(upto)s", values
+        )
+    log.info("%s (%s): %s %s %d held records, up to number %d", flow, pair, by, state, decided, upto)
+    return decided

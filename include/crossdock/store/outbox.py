@@ -13,7 +13,7 @@ from crossdock.ports import Outcome, Put
 from crossdock.store.stage import StageTables
 from crossdock.store.statements import NONE, WITHDRAWN
 from crossdock.sync.flow import Flow
-from crossdock.sync.run import Decided, Form, Refusal, Run
+from crossdock.sync.run import Decided, Form, Held, Refusal, Run, Suspect
 
 
 class Outbox(StageTables):
@@ -146,30 +146,57 @@ class Outbox(StageTables):
                 force=run.request.force,
                 withdrawn=WITHDRAWN,
             )
-            self._hold(run)
+            self._brake(run)
             if run.mode == "apply":
                 self._set_down(run)
 
-    def _hold(self, run: Run) -> None:
-        """The brake: it counts what is a loss now and was none before. First loads and forced records are exempt."""
-        if run.request.force or not run.flow.losses:
+    def _brake(self, run: Run) -> None:
+        """Suspect is what has a doubt, and what is a loss now and was none before: where these are more than usual, or
+
+        where it was held already, whatever was said of it. Losses of first loads and forced records are exempt.
+        """
+        if run.request.force:
             return
-        losses = int(
-            self._one(
-                run,
-                """
-                SELECT count(*)
-                FROM {wide} w
-                JOIN ledger l ON (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = w.key
-                WHERE w.action IN ('update', 'remove') AND {lost} AND NOT l.lost
-                """,
-                _lost(run.flow),
-            )
+        losses, suspects = self._pair(
+            run,
+            """
+            SELECT count(*) FILTER (WHERE {loss} AND coalesce(h.state, 'open') = 'open'),
+                   count(*) FILTER (WHERE w.action <> 'held' AND (w.doubt <> '' OR {loss} OR {again}))
+            FROM {wide} w
+            LEFT JOIN ledger l ON (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = w.key
+            LEFT JOIN held h ON (h.pair, h.flow) = (%(pair)s, %(flow)s) AND h.key = w.key
+            WHERE w.action IN ('create', 'update', 'remove', 'held') AND (w.doubt <> '' OR {lost})
+            """,
+            _lost(run.flow),
         )
-        brake = run.flow.brake
-        if losses <= brake.at_least:
+        if not suspects:
             return
-        live = int(
+        brake = run.flow.brake
+        live = self._live(run) if losses > brake.at_least else 0
+        braked = losses > max(brake.at_least, brake.share * live)
+        self._run(
+            run,
+            """
+            UPDATE {wide} w
+            SET action = 'suspect',
+                reason = CASE WHEN s.doubt <> '' THEN s.doubt WHEN %(braked)s THEN %(reason)s ELSE s.before END
+            FROM (
+                SELECT w.key, w.doubt, h.reason AS before
+                FROM {wide} w
+                LEFT JOIN ledger l ON (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = w.key
+                LEFT JOIN held h ON (h.pair, h.flow) = (%(pair)s, %(flow)s) AND h.key = w.key
+                WHERE w.action IN ('create', 'update', 'remove')
+                  AND (w.doubt <> '' OR {loss} AND %(braked)s OR {again})
+            ) s
+            WHERE s.key = w.key
+            """,
+            _lost(run.flow),
+            braked=braked,
+            reason=f"one of {losses} losses in one run, of {live} records: more than usual",
+        )
+
+    def _live(self, run: Run) -> int:
+        return int(
             self._one(
                 run,
                 """
@@ -179,22 +206,74 @@ class Outbox(StageTables):
                 """,
             )
         )
-        if losses > max(brake.at_least, brake.share * live):
+
+    def suspects(self, run: Run) -> Iterator[Sequence[Suspect]]:
+        query: LiteralString = """
+            SELECT w.key,
+                   CASE WHEN w.gone THEN 'remove' WHEN w.target_id IS NULL THEN 'create' ELSE 'update' END,
+                   w.source_id, w.raw_hash, w.payload, nullif(o.payload, '')
+            FROM {wide} w
+            LEFT JOIN ledger l ON (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = w.key
+            LEFT JOIN outbox o ON (o.run_id, o.key) = (l.run_id, w.key)
+            WHERE w.action = 'suspect'
+            ORDER BY w.key
+            """
+        for page in self._pages(run, query):
+            yield [Suspect(*row) for row in page]
+
+    def hold(self, run: Run, records: Sequence[Held]) -> None:
+        rows = json.dumps([{**held._asdict(), "version": held.version.hex} for held in records])
+        with self._db.transaction():
             self._run(
                 run,
                 """
                 UPDATE {wide} w
-                SET action = 'hold', reason = %(reason)s
-                FROM ledger l
-                WHERE (l.pair, l.flow) = (%(pair)s, %(flow)s)
-                  AND l.key = w.key
-                  AND w.action IN ('update', 'remove')
-                  AND {lost}
-                  AND NOT l.lost
+                SET action = CASE
+                        WHEN (h.state, h.version) = ('approved', r.version) AND h.told IS NOT DISTINCT FROM l.canon_hash
+                        THEN r.op
+                        WHEN (h.state, h.version) = ('refused', r.version) THEN 'refused'
+                        ELSE 'held'
+                    END
+                FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (key text, op text, version uuid)
+                LEFT JOIN ledger l ON (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = r.key
+                LEFT JOIN held h ON (h.pair, h.flow) = (%(pair)s, %(flow)s) AND h.key = r.key
+                WHERE w.key = r.key
                 """,
-                _lost(run.flow),
-                reason=f"one of {losses} losses in one run, of {live} records: more than usual",
+                rows=rows,
             )
+            if run.mode == "plan":
+                return
+            self._run(
+                run,
+                """
+                INSERT INTO held (pair, flow, key, reason, run_id, op, version, told, changes)
+                SELECT %(pair)s, %(flow)s, r.key, w.reason, %(id)s, r.op, r.version, l.canon_hash, r.changes
+                FROM jsonb_to_recordset(%(rows)s::jsonb) AS r (key text, op text, version uuid, changes jsonb)
+                JOIN {wide} w ON w.key = r.key AND w.action = 'held'
+                LEFT JOIN ledger l ON (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = r.key
+                ON CONFLICT (pair, flow, key) DO UPDATE
+                SET id = excluded.id, reason = excluded.reason, op = excluded.op, version = excluded.version,
+                    told = excluded.told, changes = excluded.changes, state = 'open', owner = NULL, decided_at = NULL,
+                    since = CASE WHEN held.state = 'open' THEN held.since ELSE now() END
+                WHERE (held.state, held.version) IS DISTINCT FROM ('open', excluded.version)
+                   OR held.told IS DISTINCT FROM excluded.told
+                """,
+                rows=rows,
+            )
+            self._run(
+                run,
+                """
+                UPDATE held h
+                SET run_id = %(id)s, canon_hash = w.canon_hash
+                FROM {wide} w
+                WHERE (h.pair, h.flow) = (%(pair)s, %(flow)s)
+                  AND h.key = w.key
+                  AND w.action IN ('held', 'refused')
+                  AND w.key = ANY(%(keys)s)
+                """,
+                keys=[held.key for held in records],
+            )
+            self._renew(run)
 
     def _set_down(self, run: Run) -> None:
         """What is not to be written now, in its durable place."""
@@ -217,15 +296,6 @@ class Outbox(StageTables):
             SELECT %(pair)s, %(flow)s, key, source_id, needs, %(id)s FROM {wide} WHERE action = 'wait'
             ON CONFLICT (pair, flow, key) DO UPDATE
             SET needs = excluded.needs, source_id = excluded.source_id, run_id = excluded.run_id
-            """,
-        )
-        self._run(
-            run,
-            """
-            INSERT INTO held (pair, flow, key, reason, run_id)
-            SELECT %(pair)s, %(flow)s, key, reason, %(id)s FROM {wide} WHERE action = 'hold'
-            ON CONFLICT (pair, flow, key) DO UPDATE
-            SET reason = excluded.reason, run_id = excluded.run_id
             """,
         )
 
@@ -267,7 +337,7 @@ class Outbox(StageTables):
             """
             SELECT action, CASE WHEN action = 'skip' THEN reason END, count(*)
             FROM {wide}
-            WHERE action IN ('unchanged', 'wait', 'hold', 'skip', 'quarantined')
+            WHERE action IN ('unchanged', 'wait', 'held', 'refused', 'skip', 'quarantined')
             GROUP BY 1, 2
             """,
         )
@@ -277,8 +347,10 @@ class Outbox(StageTables):
                 books.unchanged += count
             elif action == "wait":
                 books.waiting = count
-            elif action == "hold":
+            elif action == "held":
                 books.held = count
+            elif action == "refused":
+                books.refused = count
             elif action == "quarantined":
                 run.totals["set_aside"] = count
             else:
@@ -602,7 +674,14 @@ class Outbox(StageTables):
               AND NOT EXISTS (SELECT FROM outbox o WHERE (o.run_id, o.key, o.status) = (%(id)s, q.key, 'pending'))
             """,
         )
-        for table in ("parked", "held"):
+        # what was approved stays so until the target has it
+        pending: LiteralString = """
+            AND (
+                t.state <> 'approved'
+                OR NOT EXISTS (SELECT FROM outbox o WHERE (o.run_id, o.key, o.status) = (%(id)s, t.key, 'pending'))
+            )
+            """
+        for table, rest in (("parked", ""), ("held", pending)):
             self._run(
                 run,
                 """
@@ -614,9 +693,24 @@ class Outbox(StageTables):
                       UNION ALL
                       SELECT FROM {wide} w WHERE w.key = t.key
                   )
+                  {rest}
                 """,
-                {"table": sql.Identifier(table)},
+                {"table": sql.Identifier(table), "rest": self._statement(run, rest)},
             )
+
+    def asks(self, run: Run) -> bool:
+        return bool(
+            self._one(
+                run,
+                """
+                SELECT EXISTS (
+                           SELECT FROM held
+                           WHERE (pair, flow, state) = (%(pair)s, %(flow)s, 'open') AND version IS NOT NULL
+                       )
+                   AND NOT EXISTS (SELECT FROM question WHERE (pair, flow) = (%(pair)s, %(flow)s))
+                """,
+            )
+        )
 
 
 _FORM: tuple[Form, Form] = ("told", "record")
@@ -631,6 +725,12 @@ def _told(outcomes: Sequence[Outcome]) -> str:
 
 
 def _lost(flow: Flow) -> dict[str, sql.Composable]:
-    """The condition under which a staged row ``w`` takes something away from a shopper."""
+    """Conditions. ``lost``: a staged row ``w`` takes something away from a shopper; ``loss``: and what the target was
+
+    told (``l``) did not; ``again``: and it was held before (``h``), even if nobody knows any more what was told.
+    """
     columns = (sql.SQL("coalesce(w.{}, false)").format(sql.Identifier(name)) for name in flow.losses)
-    return {"lost": sql.SQL("({})").format(sql.SQL(" OR ").join((sql.SQL("false"), *columns)))}
+    lost = sql.SQL("({})").format(sql.SQL(" OR ").join((sql.SQL("false"), *columns)))
+    loss: LiteralString = "(w.action <> 'create' AND {} AND NOT l.lost)"
+    again: LiteralString = "(w.action <> 'create' AND {} AND l.lost IS NOT TRUE AND h.key IS NOT NULL)"
+    return {"lost": lost, "loss": sql.SQL(loss).format(lost), "again": sql.SQL(again).format(lost)}

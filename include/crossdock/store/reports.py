@@ -42,7 +42,10 @@ def domains(connection: Connection[Any]) -> list[dict[str, Any]]:
                (SELECT count(*) FROM crossdock.quarantine q
                 WHERE (q.pair, q.flow) = (r.pair, r.flow) AND q.resolved_at IS NULL) AS quarantined,
                (SELECT count(*) FROM crossdock.parked p WHERE (p.pair, p.flow) = (r.pair, r.flow)) AS waiting,
-               (SELECT count(*) FROM crossdock.held h WHERE (h.pair, h.flow) = (r.pair, r.flow)) AS held
+               (SELECT count(*) FROM crossdock.held h
+                WHERE (h.pair, h.flow) = (r.pair, r.flow) AND h.state <> 'refused') AS held,
+               (SELECT count(*) FROM crossdock.held h
+                WHERE (h.pair, h.flow) = (r.pair, r.flow) AND h.state = 'refused') AS refused
         FROM (
             SELECT DISTINCT ON (pair, flow) *
             FROM crossdock.run
@@ -123,6 +126,50 @@ def stops(connection: Connection[Any], pair: str | None = None, flow: str | None
     )
 
 
+def held(
+    connection: Connection[Any], pair: str, flow: str, limit: int | None = None, upto: int | None = None
+) -> list[dict[str, Any]]:
+    """What waits for a person, in the order it came, with what would change: it may hold personal data.
+
+    ``upto``: what was shown up to this number. Each row also has ``total`` and ``last``, the number of the last one, of
+    all that there are, whatever the ``limit``.
+    """
+    return _rows(
+        connection,
+        """
+        SELECT pair, flow, key, id AS number, op, reason, changes, since, run_id,
+               count(*) OVER () AS total, max(id) OVER () AS last
+        FROM crossdock.held
+        WHERE (pair, flow, state) = (%(pair)s, %(flow)s, 'open')
+          AND version IS NOT NULL
+          AND id <= coalesce(%(upto)s, id)
+        ORDER BY id
+        LIMIT %(limit)s
+        """,
+        pair=pair,
+        flow=flow,
+        limit=limit,
+        upto=upto,
+    )
+
+
+def refused(connection: Connection[Any], pair: str, flow: str, limit: int = 200) -> list[dict[str, Any]]:
+    """What a person has refused, newest first: the target stays as it is until the source changes them again."""
+    return _rows(
+        connection,
+        """
+        SELECT key, op, reason, owner, decided_at
+        FROM crossdock.held
+        WHERE (pair, flow, state) = (%(pair)s, %(flow)s, 'refused')
+        ORDER BY decided_at DESC, id
+        LIMIT %(limit)s
+        """,
+        pair=pair,
+        flow=flow,
+        limit=limit,
+    )
+
+
 def proposals(connection: Connection[Any], limit: int = 200) -> list[dict[str, Any]]:
     """Logins that want an account, for a person to judge."""
     return _rows(
@@ -174,7 +221,7 @@ _JOURNEY: dict[str, LiteralString] = {
         WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)
         """,
     "held": """
-        SELECT reason, since
+        SELECT id AS number, op, reason, since, state, owner, decided_at
         FROM crossdock.held
         WHERE (pair, flow, key) = (%(pair)s, %(flow)s, %(key)s)
         """,

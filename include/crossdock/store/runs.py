@@ -6,7 +6,7 @@ import json
 from datetime import datetime, timedelta
 from typing import Any, LiteralString
 
-from psycopg import sql
+from psycopg import Connection, sql
 
 from crossdock.errors import Stop
 from crossdock.store.statements import Statements
@@ -217,3 +217,16 @@ class Runs(Statements):
 
 def _figures(run: Run) -> dict[str, Any]:
     return {"counts": json.dumps(run.books.as_json()), "totals": json.dumps(run.totals)}
+
+
+def holder(connection: Connection[Any], pair: str, flow: str) -> str:
+    """The name of the run that is at work on this flow; "" when none is, or it gave no sign of life."""
+    row = connection.execute(
+        """
+        SELECT r.airflow_run
+        FROM crossdock.lease l JOIN crossdock.run r ON r.id = l.run_id
+        WHERE (l.pair, l.flow, l.scope) = (%s, %s, '*') AND l.expires_at >= now()
+        """,
+        (pair, flow),
+    ).fetchone()
+    return row[0] if row else ""

@@ -231,7 +231,7 @@ class StageTables(Runs, Quarantine):
             """
             SELECT key FROM parked WHERE (pair, flow) = (%(pair)s, %(flow)s)
             UNION
-            SELECT key FROM held WHERE (pair, flow) = (%(pair)s, %(flow)s)
+            SELECT key FROM held WHERE (pair, flow) = (%(pair)s, %(flow)s) AND state <> 'refused'
             UNION
             SELECT key FROM quarantine
             WHERE (pair, flow) = (%(pair)s, %(flow)s)
@@ -465,6 +465,8 @@ class StageTables(Runs, Quarantine):
                 """,
             )
             self._set_accepted_aside(run)
+            if not run.request.force:
+                self._set_held_aside(run)
             self._run(run, "ANALYZE {wide} (key, action)")
             if run.flow.links:
                 self._quarantine_shared_names(run)
@@ -494,6 +496,33 @@ class StageTables(Runs, Quarantine):
             WHERE a.id = q.id AND %(apply)s
             """,
             code=ACCEPTED_STOP,
+            apply=run.mode == "apply",
+        )
+
+    def _set_held_aside(self, run: Run) -> None:
+        """What is held or refused in just this version is so again, on top of what the target had been told then."""
+        self._run(
+            run,
+            """
+            WITH aside AS (
+                UPDATE {wide} w
+                SET action = CASE h.state WHEN 'open' THEN 'held' ELSE 'refused' END
+                FROM held h
+                LEFT JOIN ledger l ON (l.pair, l.flow, l.key) = (h.pair, h.flow, h.key)
+                WHERE (h.pair, h.flow) = (%(pair)s, %(flow)s)
+                  AND h.key = w.key
+                  AND h.canon_hash = w.canon_hash
+                  AND (h.op = 'remove') = w.gone
+                  AND h.state <> 'approved'
+                  AND h.told IS NOT DISTINCT FROM l.canon_hash
+                  AND w.action IS NULL
+                RETURNING h.id
+            )
+            UPDATE held h
+            SET run_id = %(id)s
+            FROM aside a
+            WHERE a.id = h.id AND %(apply)s
+            """,
             apply=run.mode == "apply",
         )
 

@@ -59,8 +59,10 @@ class Statements:
         row = self._run(run, text, parts, **values).fetchone()
         return row[0] if row else None
 
-    def _pair(self, run: Run, text: LiteralString) -> tuple[int, int]:
-        first, second = self._run(run, text).fetchone() or (0, 0)
+    def _pair(
+        self, run: Run, text: LiteralString, parts: Mapping[str, sql.Composable] | None = None
+    ) -> tuple[int, int]:
+        first, second = self._run(run, text, parts).fetchone() or (0, 0)
         return int(first), int(second)
 
     def _column(self, run: Run, text: LiteralString, **values: Any) -> set[str]:

@@ -15,7 +15,8 @@ class Books:
 
     Left side: what came in. ``read`` rows, of which ``repeated`` came more than once; ``taken_up``
     again from an earlier run (parked, held, replayed, asked for by key, missing a part);
-    ``vanished`` from the source. Right side: where it is now.
+    ``vanished`` from the source. Right side: where it is now; ``held`` waits for a person, ``refused`` a person wants
+    the target to stay as it is.
     """
 
     read: int = 0
@@ -29,6 +30,7 @@ class Books:
     unchanged: int = 0
     waiting: int = 0
     held: int = 0
+    refused: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
     quarantined: int = 0
     superseded: int = 0
@@ -42,7 +44,7 @@ class Books:
     @property
     def accounted_for(self) -> int:
         written = self.created + self.updated + self.removed
-        set_aside = self.waiting + self.held + self.quarantined + sum(self.skipped.values())
+        set_aside = self.waiting + self.held + self.refused + self.quarantined + sum(self.skipped.values())
         return written + self.unchanged + set_aside + self.superseded + self.pending + self.planned
 
     def close(self, unit: str) -> Books:

@@ -1,21 +1,24 @@
 """What can be sold where, put together from the ERP, the warehouses of third parties and the shop itself.
 
 The one source that has several sides. What happens between its readings makes a figure too small, never too large:
-lines of web orders that the ERP counts are read first, then open moves, then what is on hand; whatever the shop
-reserves beyond the counted lines stays reserved, and ``put`` adds up the reservations in the moment of writing.
+lines of web orders that the ERP counts are read first and once more at the end, in between open moves, then what is on
+hand. Whatever the shop reserves beyond what was counted both times stays reserved, and ``put`` adds up the reservations
+in the moment of writing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 from functools import cached_property
 from itertools import chain, islice
+from typing import TypeVar
 
 from crossdock.domain.stock import (
     Count,
@@ -30,11 +33,17 @@ from crossdock.domain.stock import (
     is_stale,
     uncounted,
 )
-from crossdock.errors import Misconfigured, Reject
+from crossdock.errors import Misconfigured, Reject, Retry
 from crossdock.ports import Feed, Row, Shelf, Warehouses, Window
+
+_T = TypeVar("_T")
+
+log = logging.getLogger(__name__)
 
 VERSION = "1"
 """Raise it when the same facts are to be put together differently."""
+NAMED = 20
+"""SKUs that the log names when everything was compared."""
 PAGE = 500
 """SKUs read at a time, with all that shares goods with them."""
 
@@ -72,8 +81,10 @@ class Availability:
     ) -> None:
         self._warehouses, self._shelf, self._feeds = warehouses, shelf, feeds or {}
         self._rules = tuple(rules)
-        self._counts: dict[str, Mapping[str, Count]] = {}
+        self._counts: dict[str, Mapping[str, Count] | None] = {}
+        self._away: dict[str, str] = {}
         self._as_of = datetime.now(UTC)
+        self._late: list[str] = []
 
     @property
     def name(self) -> str:
@@ -94,13 +105,30 @@ class Availability:
         if window.since is None:
             pages: Iterable[Sequence[str]] = self._warehouses.skus()
         else:
-            sides: tuple[Warehouses | Shelf | Feed, ...] = (self._warehouses, self._shelf, *self._feeds.values())
-            pages = chain.from_iterable(side.touched(window) for side in sides)
+            sides: tuple[Warehouses | Shelf, ...] = (self._warehouses, self._shelf)
+            pages = chain(
+                chain.from_iterable(side.touched(window) for side in sides),
+                *(self._of_feed(name, lambda feed: feed.touched(window)) for name in self._feeds),
+            )
         seen: set[str] = set()
+        self._late.clear()
         for some in _some(chain.from_iterable(pages)):
             yield self._rows(some, seen)
-        for feed in self._feeds.values():
-            yield list(feed.refused(window))
+        if window.since is None:
+            late = ", ".join(self._late[:NAMED])
+            log.info(
+                "of %d SKUs compared %d were not shown as they are: %s", len(seen), len(self._late), late or "none"
+            )
+        for name in self._feeds:
+            refused = self._of_feed(name, lambda feed: feed.refused(window))
+            yield [Row("", f"{name}: {row.source_id}", row.raw) for row in refused]
+
+    def _of_feed(self, name: str, ask: Callable[[Feed], Iterator[_T]]) -> Iterator[_T]:
+        """Nothing while its folder is away: what it would have said is found when everything is read."""
+        try:
+            yield from ask(self._feeds[name])
+        except Retry as error:
+            log.warning("%s: %s", name, error)
 
     def read(self, keys: Collection[str]) -> Iterator[Sequence[Row]]:
         """These SKUs, and nothing else."""
@@ -143,6 +171,7 @@ class Availability:
             self._stock(sku, self._terms(facts.goods[sku], facts), facts) for sku in sorted(wanted & facts.goods.keys())
         ]
         shown = self._shelf.shows(stocks) if stocks else frozenset()
+        self._late += [stock.sku for stock in stocks if stock.sku not in shown]
         return [_row(stock.model_copy(update={"shown": stock.sku in shown})) for stock in stocks]
 
     def _facts(self, skus: Collection[str]) -> Facts:
@@ -152,8 +181,10 @@ class Availability:
         lines: dict[str, set[str]] = defaultdict(set)
         for one in chain.from_iterable(reserved.values()):
             lines[one.order].add(one.line)
-        counted = self._warehouses.counted(lines) if lines else {}
+        before = self._warehouses.counted(lines) if lines else {}
         goods = {one.sku: one for one in self._warehouses.goods(family)}
+        after = self._warehouses.counted(lines) if lines else {}
+        counted = {line: min(before[line], after[line]) for line in before.keys() & after.keys()}
         return Facts(self._as_of, reserved, counted, self._as_fed(goods))
 
     def _as_fed(self, goods: Mapping[str, Goods]) -> Mapping[str, Goods]:
@@ -162,17 +193,39 @@ class Availability:
             if rule.feed is None:
                 continue
             counts, [warehouse] = self._counted_by(rule.feed), rule.warehouses
+            if counts is None:
+                continue
             since = {sku: counts[sku].counted_at for sku in goods if sku in counts}
             shipped = self._warehouses.shipped(warehouse, since) if since else {}
             goods = {sku: _fed(one, warehouse, counts.get(sku), shipped) for sku, one in goods.items()}
         return goods
 
-    def _counted_by(self, feed: str) -> Mapping[str, Count]:
+    def _counted_by(self, feed: str) -> Mapping[str, Count] | None:
+        """None when its files cannot be read, or none of them believed."""
         if feed not in self._feeds:
             raise Misconfigured(f"A rule for stock names the feed {feed}, but there is no such connection.")
         if feed not in self._counts:
-            self._counts[feed] = self._feeds[feed].counts()
+            try:
+                self._counts[feed] = self._feeds[feed].counts()
+            except Retry as error:
+                log.warning("%s: %s What it feeds in the shop stays as it is.", feed, error)
+                self._counts[feed], self._away[feed] = None, str(error)
         return self._counts[feed]
+
+    def silent(self) -> Mapping[str, str]:
+        """Feeds that cannot be read, and those that have not been heard of for as long as their rule allows."""
+        told, now = {}, self.now()
+        for rule in self._rules:
+            if rule.feed is None:
+                continue
+            if self._counted_by(rule.feed) is None:
+                told[rule.feed] = f"{self._away[rule.feed]} {rule.location} stays as it is."
+            elif is_stale(heard := self._feeds[rule.feed].heard_at(), now, rule):
+                told[rule.feed] = (
+                    f"nothing has come since {heard:%Y-%m-%d %H:%M} UTC. Its last figures count on, less "
+                    f"{rule.stale_buffer} pieces of each SKU. Ask the warehouse for a new file."
+                )
+        return told
 
     @cached_property
     def _known_rules(self) -> tuple[Rule, ...]:
@@ -186,10 +239,14 @@ class Availability:
         return self._rules or tuple(Rule(location=one, warehouses=(one,)) for one in sorted(locations))
 
     def _terms(self, goods: Goods, facts: Facts) -> list[Terms]:
-        """Nothing is said of a location none of whose warehouses the ERP has."""
+        """Nothing is said of a location none of whose warehouses the ERP has, or whose feed cannot be read."""
         parts = [facts.goods[part.sku] for part in goods.parts if part.sku in facts.goods]
         there = {one.warehouse for some in (goods, *parts) for one in some.supplies}
-        return [self._term(goods, rule, facts) for rule in self._known_rules if there.intersection(rule.warehouses)]
+        return [
+            self._term(goods, rule, facts)
+            for rule in self._known_rules
+            if there.intersection(rule.warehouses) and not (rule.feed and self._counted_by(rule.feed) is None)
+        ]
 
     def _term(self, goods: Goods, rule: Rule, facts: Facts) -> Terms:
         stale = rule.feed is not None and is_stale(self._feeds[rule.feed].heard_at(), facts.as_of, rule)

@@ -34,7 +34,8 @@ class Flow:
     the version has changed; None: when a person asks. ``links``: what the names of its records are
     called in other flows' needs. ``go_live``: what was made before the pair's go-live is never written. ``after``: no
     window ends later than the last one of this flow. ``plan_first``: the first run on a target that holds
-    records already ends as a plan.
+    records already ends as a plan. ``apart``: fields of what the target is told that change by themselves: no person
+    is asked about them. ``personal``: its values are for those who may trigger its DAG, not for Airflow's own pages.
     """
 
     name: str
@@ -53,6 +54,13 @@ class Flow:
     plan_first: bool = True
     links: str = ""
     in_dag: str = ""
+    apart: tuple[str, ...] = ()
+    personal: bool = False
+
+    @property
+    def may_hold(self) -> bool:
+        """Whether a record of it can be held for a person: by the brake, or by a doubt of its own."""
+        return bool(self.losses) or self.record.doubt is not Record.doubt
 
     @property
     def dag(self) -> str:

@@ -21,6 +21,7 @@ CUSTOMERS = Flow(
     target="storefront",
     losses=("gone", "blocked"),
     totals=("buyers", "addresses"),
+    personal=True,
 )
 
 ITEMS = Flow(
@@ -76,6 +77,7 @@ ORDERS = Flow(
     target="erp",
     losses=("cancelled",),
     totals=("lines", "charged"),
+    personal=True,
     go_live=True,
     after="customers",
     plan_first=False,
@@ -113,6 +115,7 @@ INVENTORY = Flow(
     losses=("sold_out",),
     totals=("levels", "pieces"),
     brake=Brake(at_least=20),
+    apart=("as_of", "counted"),
     full_every=timedelta(hours=1),
     plan_first=False,
 )

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from crossdock.ports import Claim, Op, Outcome, Put, Row, Source, Target
 from crossdock.sync.accounting import Books
+from crossdock.sync.changes import Change
 from crossdock.sync.flow import Flow
 
 Mode = Literal["apply", "plan"]
@@ -75,6 +76,26 @@ class Decided(NamedTuple):
     target_id: str | None
     raw_hash: UUID | None
     payload: str | None
+
+
+class Suspect(NamedTuple):
+    """A staged record that is to be held unless a person has approved it. ``told``: the target's last payload."""
+
+    key: str
+    op: Op
+    source_id: str
+    raw_hash: UUID | None
+    payload: str | None
+    told: str | None
+
+
+class Held(NamedTuple):
+    """What a person is asked about: ``version`` is the same for what is the same to him."""
+
+    key: str
+    op: Op
+    version: UUID
+    changes: Sequence[Change]
 
 
 class Unknown(NamedTuple):
@@ -254,7 +275,15 @@ class Store(Protocol):
 
     def set_target_ids(self, run: Run, found: Mapping[str, str]) -> None: ...
     def decide(self, run: Run) -> None:
-        """create, update, remove, unchanged, wait, hold, skip or quarantined, for every open row."""
+        """create, update, remove, unchanged, wait, suspect, skip or quarantined, for every open row."""
+
+    def suspects(self, run: Run) -> Iterator[Sequence[Suspect]]: ...
+    def hold(self, run: Run, records: Sequence[Held]) -> None:
+        """Keep them for a person, in place of an older version; those that he has approved are let through.
+
+        As approved counts only what he was shown, on top of what the target had been told then. What he has refused
+        stays so. A plan keeps nothing.
+        """
 
     def decided(self, run: Run) -> Iterator[Sequence[Decided]]: ...
     def to_outbox(self, run: Run, payloads: Sequence[tuple[str, bytes]]) -> None: ...
@@ -282,6 +311,9 @@ class Store(Protocol):
     # ---- settle
     def merge(self, run: Run) -> None:
         """What is done into the ledger; close what this run made obsolete; count into the books."""
+
+    def asks(self, run: Run) -> bool:
+        """Whether records of this flow are held and nobody is being asked about them."""
 
     # ---- prove
     def set_aside(self, run: Run, keys: Collection[str]) -> set[str]:

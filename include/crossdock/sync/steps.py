@@ -24,21 +24,26 @@ from pydantic import ValidationError
 
 from crossdock.domain.record import Record, faults
 from crossdock.errors import AnswerLost, Misconfigured, QualityStop, Reject, Retry, Stop
-from crossdock.ports import Claims, Content, Found, Lists, Outcome, Put, Target, Totals, Window
+from crossdock.ports import Claims, Content, Found, Listens, Lists, Outcome, Put, Target, Totals, Window
+from crossdock.sync.changes import changes, version
 from crossdock.sync.run import (
     ACCEPTED_STOP,
     BatchFailure,
     Changed,
+    Decided,
     Form,
+    Held,
     Override,
     Refusal,
     RowFailure,
     Run,
     Staged,
+    Suspect,
     Unknown,
 )
 
 _T = TypeVar("_T")
+_Row = TypeVar("_Row", Decided, Suspect)
 
 log = logging.getLogger(__name__)
 
@@ -312,23 +317,35 @@ def transform(run: Run) -> bool:
         return run.mode == "apply"
     _adopt_existing(run)
     run.store.decide(run)
+    for suspects in run.store.suspects(run):
+        run.store.hold(run, [_held(run, row, payload) for row, payload in _told(run, suspects)])
     for rows in run.store.decided(run):
-        payloads, refusals = [], []
-        for row in rows:
-            try:
-                record = None if row.payload is None else run.flow.record.model_validate_json(row.payload)
-                payloads.append((row.key, b"" if record is None else run.target.payload(record)))
-            except Reject as error:
-                refusals.append(
-                    Refusal(
-                        row.key, row.source_id, error.code, error.reason, error.remedy, row.payload or "", row.raw_hash
-                    )
-                )
-        run.store.to_outbox(run, payloads)
-        run.store.quarantine(run, "transform", refusals)
+        run.store.to_outbox(run, [(row.key, payload) for row, payload in _told(run, rows)])
     run.store.count_decisions(run)
     run.store.save(run, "transformed")
     return run.mode == "apply"
+
+
+def _told(run: Run, rows: Sequence[_Row]) -> list[tuple[_Row, bytes]]:
+    """What the target is to be told; of what it cannot be told, a person is."""
+    told, refusals = [], []
+    for row in rows:
+        try:
+            record = None if row.payload is None else run.flow.record.model_validate_json(row.payload)
+            told.append((row, b"" if record is None else run.target.payload(record)))
+        except Reject as error:
+            refusals.append(
+                Refusal(row.key, row.source_id, error.code, error.reason, error.remedy, row.payload or "", row.raw_hash)
+            )
+    run.store.quarantine(run, "transform", refusals)
+    return told
+
+
+def _held(run: Run, row: Suspect, payload: bytes) -> Held:
+    """``remove`` withdraws it, whatever its payload is."""
+    text, apart = "" if row.op == "remove" else payload.decode(), run.flow.apart
+    shown = [] if row.op == "remove" else changes(row.told, text, apart)
+    return Held(row.key, row.op, version(row.op, text, apart), shown)
 
 
 def _adopt_existing(run: Run) -> None:
@@ -474,11 +491,15 @@ def _carried_out(target: Target[Any], puts: Sequence[Put]) -> list[Outcome]:
 
 @dataclass(frozen=True)
 class Settled:
-    """How a run ended. ``again``: somebody asked for this flow while it was at work."""
+    """How a run ended. ``again``: somebody asked for this flow while it was at work.
+
+    ``asks``: records are held, and nobody is being asked about them yet.
+    """
 
     state: Literal["success", "planned", "drained"]
     line: str
     again: bool
+    asks: bool = False
 
 
 def settle(run: Run) -> Settled:
@@ -509,7 +530,7 @@ def settle(run: Run) -> Settled:
     state: Literal["success", "planned"] = "planned" if planned else "success"
     again = run.store.finish(run, state, line)
     log.info("%s: %s", run, line)
-    return Settled(state, line, again)
+    return Settled(state, line, again, run.store.asks(run))
 
 
 def _fail(run: Run, what: str) -> None:
@@ -559,6 +580,23 @@ def prove(run: Run) -> str:
             f"{run.flow.name} KEY' tells what is known of one."
         )
     return said
+
+
+# ---------------------------------------------------------------- hear
+
+
+def hear(run: Run) -> str:
+    """Whether everybody is heard of on whom the source relies; asked when everything was read, by the hour.
+
+    Raises Stop, naming who has fallen silent.
+    """
+    run.store.resume(run)
+    source: Listens | None = _able(run.source, "silent")
+    if source is None or run.since is not None or run.until is None:
+        return "asked when everything is read"
+    if silent := source.silent():
+        raise Stop(f"{run}: " + "; ".join(f"{who}: {what}" for who, what in sorted(silent.items())))
+    return "everybody is heard of"
 
 
 # ---------------------------------------------------------------- review

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from decimal import Decimal
 from functools import cached_property
@@ -39,9 +39,9 @@ _REPEATS = 50
 class Counts:
     """What is on hand by the newest file that can be believed, and by the changes after it.
 
-    A file is measured against those that came before it: the last one, and the largest, back to the last one that a
-    person has accepted. Newest is what was counted last, not what came last. What is refused, late, or said before,
-    changes nothing.
+    A file is measured against three of those that came before it: the first, the largest and the last, back to the one
+    that a person has accepted last. Newest is what was counted last, not what came last. What is refused, late, or
+    said before, changes nothing.
     """
 
     def __init__(self, inbox: Inbox, zone: tzinfo) -> None:
@@ -115,29 +115,36 @@ class Counts:
 
     def _judged(self, view: _View, file: File) -> InventoryAdvice | Reject | None:
         """None: it is no file of counts, or says what an earlier one has said."""
+        if file not in view.judged:
+            view.judged[file] = self._judge(view, file)
+        return view.judged[file]
+
+    def _judge(self, view: _View, file: File) -> InventoryAdvice | Reject | None:
         told = self._told(file)
         if not isinstance(told, InventoryAdvice) or view.is_accepted(file):
             return told
-        if not told.dated and self._is_repeated(file, view.before(file)):
-            return None
         if told.whole and not told.stated:
             return _doubtful(file, "empty", "It says that there is nothing at all.")
-        for other, before in self._measures(view, file, told):
-            if doubt := _doubt(file, told, other, before):
-                return doubt
-        return told
+        if not told.dated and self._is_repeated(file, view.before(file)):
+            return None
+        return self._doubt(view, file, told) or told
 
-    def _measures(self, view: _View, file: File, told: InventoryAdvice) -> Iterator[tuple[File, InventoryAdvice]]:
-        """The whole stocks that it is measured against, none newer than itself."""
-        since_accepted = view.since_accepted(file)
-        old = [one for one in since_accepted if one.came <= told.made_at]
+    def _doubt(self, view: _View, file: File, told: InventoryAdvice) -> Reject | None:
+        """Measured against the first, the largest and the last: of each, the next that is whole and not bad itself."""
+        before = view.since_accepted(file)
+        old = [one for one in before if one.came <= told.made_at]
         by_size = sorted(old, key=lambda one: (one.suffix == file.suffix, one.size, one.came), reverse=True)
-        for some in (reversed(since_accepted), by_size):
+        for some in (before, by_size, reversed(before)):
             for other in some:
-                before = self._told(other)
-                if isinstance(before, InventoryAdvice) and before.whole and before.made_at <= told.made_at:
-                    yield other, before
+                said = self._told(other)
+                if not isinstance(said, InventoryAdvice) or said.made_at > told.made_at:
+                    continue
+                doubt = _doubt(file, told, other, said)
+                if doubt and isinstance(self._judged(view, other), InventoryAdvice):
+                    return doubt
+                if said.whole and not doubt:
                     break
+        return None
 
     def _is_repeated(self, file: File, before: Sequence[File]) -> bool:
         """A file that does not say when it counted says nothing by being sent again."""
@@ -186,6 +193,7 @@ class _View:
 
     listed: Sequence[File]
     at: datetime
+    judged: dict[File, InventoryAdvice | Reject | None] = field(default_factory=dict)
 
     @cached_property
     def files(self) -> list[File]:
@@ -224,12 +232,12 @@ def _doubt(file: File, told: InventoryAdvice, other: File, before: InventoryAdvi
         )
     if before.sealed and not told.sealed and other.suffix == file.suffix:
         return _doubtful(file, "truncated", f"The line {inventory_csv.TRAILER} at its end is missing. {measured}")
-    missing = before.stated.keys() - told.stated.keys() if told.whole else frozenset()
+    missing = before.stated.keys() - told.stated.keys() if told.whole and before.whole else frozenset()
     if len(missing) > len(before.stated) * SHRUNKEN:
         return _doubtful(
             file, "shrunken", f"{len(missing)} of {len(before.stated)} SKUs that were there are missing. {measured}"
         )
-    stocked = {sku for sku, one in before.stated.items() if one.on_hand}
+    stocked = {sku for sku, one in before.stated.items() if one.on_hand and before.whole}
     out = {sku for sku in stocked if sku in missing or (sku in told.stated and not told.stated[sku].on_hand)}
     if len(out) >= FEW and len(out) > len(stocked) * EMPTIED:
         return _doubtful(

@@ -97,7 +97,7 @@ def _file(listed: Mapping[str, Any]) -> File:
 
 def _moment(told: datetime | float) -> datetime:
     if isinstance(told, datetime):
-        return told if told.tzinfo else told.replace(tzinfo=UTC)
+        return told.astimezone(UTC) if told.tzinfo else told.replace(tzinfo=UTC)
     return datetime.fromtimestamp(told, UTC)
 
 

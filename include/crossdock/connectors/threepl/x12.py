@@ -43,7 +43,7 @@ class Interchange:
 
 def sets(text: str) -> frozenset[str]:
     """Which transaction sets a file seems to hold, whole or not: ``{"945"}``."""
-    return frozenset(re.findall(r"[^A-Za-z0-9 ]\s*ST[^A-Za-z0-9\s](\d{3})[^A-Za-z0-9\s]", text))
+    return frozenset(re.findall(r"[^A-Za-z0-9 ]\s{0,2}ST[^A-Za-z0-9\s](\d{3})[^A-Za-z0-9\s]", text))
 
 
 def interchanges(text: str) -> list[Interchange]:

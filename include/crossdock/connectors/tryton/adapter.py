@@ -19,6 +19,8 @@ from crossdock.connectors.tryton.orders import Orders
 from crossdock.connectors.tryton.prices import Prices
 from crossdock.connectors.tryton.reading import ALL, NONE, numbers, parts
 from crossdock.connectors.tryton.rows import stable
+from crossdock.connectors.tryton.stirrings import Stirrings
+from crossdock.connectors.tryton.stock import Inventory
 from crossdock.domain.customer import Account
 from crossdock.errors import Misconfigured, Reject, Stop
 from crossdock.ports import Row, Window
@@ -47,6 +49,8 @@ class Tryton:
         self.orders = Orders(rpc)
         self.order_status = Statuses(rpc)
         self.shipping_advice = Advices(rpc)
+        self.stirrings = Stirrings(rpc)
+        self.inventory = Inventory(rpc)
 
     @classmethod
     def from_connection(cls, conn_id: str) -> Tryton:

@@ -142,6 +142,13 @@ class TrytonHook(SystemHook):
         self._call("model.res.user.get_preferences", (True,), {}, writes=False)
         return self._clock
 
+    @property
+    def user(self) -> int:
+        """Our own user's id there. Raises as ``call``."""
+        if self._authorization is None:
+            self._login()
+        return self._user
+
     def test_connection(self) -> tuple[bool, str]:
         """What the Test button of Airflow's form shows."""
         try:
@@ -227,6 +234,7 @@ class TrytonHook(SystemHook):
                 f"The user of connection {self.http_conn_id} cannot log in with a password alone. "
                 "Give Crossdock a user of its own."
             )
+        self._user = int(answer[0])
         session = base64.b64encode(f"{login}:{answer[0]}:{answer[1]}".encode()).decode()
         self._authorization = f"Session {session}"
         response = self._post(self._database, "model.res.user.get_preferences", (True, {}), writes=False)

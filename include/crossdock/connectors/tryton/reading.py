@@ -24,6 +24,10 @@ class Rpc(Protocol):
     def settings(self) -> Any:
         """What the connection says (hook.py)."""
 
+    @property
+    def user(self) -> int:
+        """Our own user's id there."""
+
     def call(self, method: str, *params: Any, **context: Any) -> Any:
         """Ask; Python values."""
 

@@ -6,16 +6,18 @@ const TIMEOUT = 3000
 const PAUSE = 1100 // the receiver passes on one a second
 
 let busy = false
-let waiting = null
+const waiting = new Map() // the last event of each kind, in the order in which the kinds came
 let failing = false
 
 /**
  * Tells Crossdock that something has happened, when CROSSDOCK_HINT_URL and CROSSDOCK_HINT_SECRET are given: only the
- * event's name. At most one hint is under way and one waits; nobody waits for either, and none is sent again.
+ * event's name. At most one hint is under way and one of each kind waits, of stock and of all else; nobody waits for
+ * them, and none is sent again.
  */
 module.exports.default = async ({ event, container }) => {
   if (!url || !secret) return
-  waiting = { event: event.name, at: new Date().toISOString() }
+  const kind = event.name.startsWith("inventory.") ? "stock" : "all else"
+  waiting.set(kind, { event: event.name, at: new Date().toISOString() })
   if (!busy) void sendAll(container.resolve("logger"))
 }
 
@@ -35,16 +37,19 @@ module.exports.config = {
     "order-edit.confirmed",
     "payment.captured",
     "payment.refunded",
+    "inventory.inventory-level.created",
+    "inventory.inventory-level.updated",
+    "inventory.inventory-level.deleted",
   ],
 }
 
 async function sendAll(logger) {
   busy = true
-  while (waiting) {
-    const body = JSON.stringify(waiting)
-    waiting = null
+  while (waiting.size) {
+    const [[kind, hint]] = waiting
+    waiting.delete(kind)
     try {
-      await send(body)
+      await send(JSON.stringify(hint))
       failing = false
     } catch (error) {
       if (!failing) {

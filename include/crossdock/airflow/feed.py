@@ -1,0 +1,126 @@
+"""The ERP's changes wake the DAGs: one look at the ERP every half second, however many DAGs wait for it.
+
+``assets.watched`` puts a ``Feed`` on the hint of each domain; Airflow's triggerer runs them, those of one pair on one
+shared stream (Airflow 3.3, airflow/triggers/shared_stream.py). Only hints: what is read is decided by the watermark, so
+nothing is kept here. A feed that begins, or finds the ERP again, wakes every domain once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import AsyncIterator, Hashable, Set
+from itertools import chain, cycle
+from typing import Any
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+from crossdock.airflow.pairs import pair_named
+from crossdock.airflow.runtime import stirrings, system
+from crossdock.errors import Retry
+from crossdock.sync.news import News
+
+PAUSE = 0.5
+"""Seconds between two looks."""
+SHARE = 0.2
+"""At most so much of the time the ERP is busy with us: where a look takes longer, the pause is longer."""
+ABSENCE = 60.0
+"""Seconds between two tries while the ERP is away, in the end."""
+REFUSAL = 300.0
+"""Seconds between two tries while a person has to act: it refuses us, or there is no such connection."""
+
+_HURRIED = "inventory"
+_OTHERS = ("customers", "items", "order_status")
+"""They take turns: one of them at every third look."""
+_WAKES = {"inventory": "inventory", "customers": "customers", "items": "items", "order_status": "customers"}
+"""Flow -> the domain whose hint it gives. ``orders`` is woken in its turn when ``customers`` has settled."""
+_RESTS = {"inventory": 2.0, "customers": 15.0, "items": 15.0}
+"""Seconds after a hint before the same domain gets another: runs would only queue up."""
+
+log = logging.getLogger(__name__)
+
+
+class Feed(BaseEventTrigger):
+    """Fires when something that ``domain`` reads has changed in the ERP of ``pair``."""
+
+    def __init__(self, pair: str, domain: str) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.pair, self.domain = pair, domain
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """As Airflow keeps it."""
+        return f"{__name__}.{type(self).__name__}", {"pair": self.pair, "domain": self.domain}
+
+    def shared_stream_key(self) -> Hashable:
+        """One stream for each pair."""
+        return __name__, self.pair
+
+    @classmethod
+    async def open_shared_stream(cls, kwargs: dict[str, Any]) -> AsyncIterator[Set[str]]:
+        """The domains to be woken, each time there are any. It never ends, and fails only by a defect."""
+        watch = Watch(kwargs["pair"])
+        while True:
+            woken, pause = await asyncio.to_thread(watch.look)  # hooks are synchronous
+            if woken:
+                yield woken
+            await asyncio.sleep(pause)
+
+    async def filter_shared_stream(self, shared_stream: AsyncIterator[Set[str]]) -> AsyncIterator[TriggerEvent]:
+        """Those of them that wake this domain."""
+        async for woken in shared_stream:
+            if self.domain in woken:
+                yield TriggerEvent(None)  # type: ignore[no-untyped-call]
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Alone, where streams are not shared."""
+        async for event in self.filter_shared_stream(self.open_shared_stream({"pair": self.pair})):
+            yield event
+
+
+class Watch:
+    """Looks at the ERP of one pair, and says whom to wake and when to look again."""
+
+    def __init__(self, pair: str) -> None:
+        self._pair = pair
+        self._news: News | None = None
+        self._turns = chain.from_iterable(cycle((None, None, one) for one in _OTHERS))
+        self._due: set[str] = set()
+        self._woken_at: dict[str, float] = {}
+        self._tries = 0
+
+    def look(self) -> tuple[Set[str], float]:
+        """The domains to be woken now, and the seconds until the next look. Never raises: it is tried again."""
+        began = time.monotonic()
+        try:
+            self._ask()
+        except Exception as error:
+            return frozenset(), self._failed(error)
+        took = time.monotonic() - began
+        return self._woken(), max(PAUSE, took / SHARE - took)
+
+    def _ask(self) -> None:
+        if self._news is None:
+            self._news = News(stirrings(system("erp", pair_named(self._pair))))
+            self._due |= set(_WAKES.values())
+            self._tries = 0
+            log.info("Changes in the ERP of pair %s wake the DAGs.", self._pair)
+        for flow in filter(None, (_HURRIED, next(self._turns))):
+            if self._news.since(flow):
+                self._due.add(_WAKES[flow])
+
+    def _woken(self) -> Set[str]:
+        now = time.monotonic()
+        woken = {one for one in self._due if now - self._woken_at.get(one, -math.inf) >= _RESTS[one]}
+        self._due -= woken
+        self._woken_at |= dict.fromkeys(woken, now)
+        return woken
+
+    def _failed(self, error: Exception) -> float:
+        """Said once. The connection is read anew: a person may have corrected it."""
+        self._news = None
+        self._tries += 1
+        if self._tries == 1:
+            log.warning("Changes in the ERP of pair %s wake no DAG; they run by the clock: %s", self._pair, error)
+        return min(ABSENCE, 2.0 ** (self._tries - 1)) if isinstance(error, Retry) else REFUSAL

@@ -1,0 +1,77 @@
+"""Whether anything stirs in Tryton: a cheap look at the newest changes, behind the port ``Stirrings``."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from crossdock.connectors.tryton.reading import ALL, NONE, Rpc
+
+NEWEST = 200
+"""Changes of one table that a look tells apart: more of them mean that something stirs in any case."""
+
+
+class _Table(NamedTuple):
+    """``archives``: it has rows that are not active. ``ours``: what we write there ourselves counts as well."""
+
+    model: str
+    archives: bool = False
+    ours: bool = True
+
+
+_TABLES: dict[str, tuple[_Table, ...]] = {
+    "customers": (
+        # a web order makes an address or a contact of its own: that is no news of an account
+        _Table("party.party", archives=True, ours=False),
+        _Table("party.address", archives=True, ours=False),
+        _Table("party.contact_mechanism", archives=True, ours=False),
+        _Table("party.identifier", archives=True, ours=False),
+    ),
+    "items": (
+        _Table("product.template", archives=True),
+        _Table("product.product", archives=True),
+        _Table("product.identifier"),
+        _Table("product.image"),
+    ),
+    "inventory": (_Table("stock.move"),),
+    "order_status": (_Table("sale.sale"), _Table("stock.shipment.out")),
+}
+"""Where changes show that cannot wait. What else a flow reads (a category, a price list) changes rarely: the DAG's clock
+finds it."""
+
+
+class Stirrings:
+    """The newest rows of the tables of a flow: a call each."""
+
+    def __init__(self, rpc: Rpc) -> None:
+        self._rpc = rpc
+
+    def now(self) -> datetime:
+        """Tryton's clock, by the whole second below."""
+        return self._rpc.now()
+
+    def stirred(self, flow: str, since: datetime) -> Set[str]:
+        """``stock.move:7@2026-11-26 10:00:00``; nothing for a flow that nobody hurries with."""
+        return {
+            f"{table.model}:{row['id']}@{row['last_modified_at']}"
+            for table in _TABLES.get(flow, ())
+            for row in self._newest(table, since)
+        }
+
+    def _newest(self, table: _Table, since: datetime) -> list[dict[str, Any]]:
+        domain = [["last_modified_at", ">=", since], *([ALL] if table.archives else []), *self._by(table)]
+        rows: list[dict[str, Any]] = self._rpc.call(
+            f"model.{table.model}.search_read",
+            domain, 0, NEWEST, [["last_modified_at", "DESC"]], ["last_modified_at"],
+        )  # fmt: skip
+        return rows
+
+    def _by(self, table: _Table) -> list[Any]:
+        if table.ours:
+            return []
+        none = [NONE] if table.archives else []
+        return [
+            ["OR", ["write_uid", "=", None], ["write_uid", "!=", self._rpc.user], *none],
+            ["OR", ["write_uid", "!=", None], ["create_uid", "!=", self._rpc.user], *none],
+        ]

@@ -1,0 +1,94 @@
+"""What stirs in Tryton shows in the flow that it concerns, and in no other."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from tests.erp_fixtures import CONNECTION, RunningErp
+
+from crossdock.connectors.tryton.adapter import Tryton
+from crossdock.connectors.tryton.hook import TrytonHook
+from crossdock.connectors.tryton.stirrings import Stirrings
+
+pytestmark = pytest.mark.e2e
+
+FLOWS = ("customers", "items", "inventory", "order_status")
+
+
+@pytest.fixture(scope="module")
+def stirrings(erp: RunningErp) -> Stirrings:
+    return Tryton.from_connection(CONNECTION).stirrings
+
+
+@pytest.fixture
+def news(stirrings: Stirrings):
+    """Which flows have new marks since the last call."""
+    since = stirrings.now() - timedelta(seconds=2)
+    seen = {flow: stirrings.stirred(flow, since) for flow in FLOWS}
+
+    def look() -> set[str]:
+        marks = {flow: stirrings.stirred(flow, since) for flow in FLOWS}
+        new = {flow for flow in FLOWS if marks[flow] - seen[flow]}
+        seen.update(marks)
+        return new
+
+    return look
+
+
+def test_a_party_is_news_of_customers(erp, news):
+    _, party = erp.account()
+    assert news() == {"customers"}
+    assert news() == set()
+    for model, values in (
+        ("party.address", {"city": "Kiel"}),
+        ("party.contact_mechanism", {"name": "Ada Lund"}),
+        ("party.identifier", {"code": "CRM-1"}),
+    ):
+        erp.admin(f"model.{model}.write", erp.children(party, model)[:1], values)
+        assert news() == {"customers"}, model
+
+
+def test_an_archived_party_is_news_too(erp, news):
+    _, party = erp.account()
+    news()
+    erp.admin("model.party.party.write", [party], {"active": False})
+    assert news() == {"customers"}
+
+
+def test_what_we_write_of_parties_ourselves_is_no_news(erp, news):
+    _, party = erp.account()
+    news()
+    ours = TrytonHook(CONNECTION)
+    [address] = ours.write("model.party.address.create", [{"party": party, "party_name": "A guest"}])
+    assert news() == set()
+    erp.admin("model.party.address.write", [address], {"city": "Kiel"})
+    assert news() == {"customers"}
+    ours.write("model.party.address.write", [address], {"city": "Lübeck"})
+    assert news() == set()
+
+
+def test_a_product_is_news_of_items(erp, news):
+    _, template = erp.product()
+    assert news() == {"items"}
+    erp.admin(
+        "model.product.product.write", erp.rows_of("product.product", "template", template)[:1], {"description": "New."}
+    )
+    assert news() == {"items"}
+
+
+def test_stock_that_moves_is_news_of_inventory(erp, news):
+    _, template = erp.product()
+    news()
+    [warehouse] = erp.admin.rows("stock.location", [["code", "=", "WH-HAM"]], "storage_location")
+    product = erp.rows_of("product.product", "template", template)[0]
+    [count] = erp.admin.create("stock.inventory", {
+        "location": warehouse["storage_location"], "empty_quantity": "keep",
+        "lines": [["create", [{"product": product, "quantity": 5.0}]]],
+    })  # fmt: skip
+    erp.admin("model.stock.inventory.confirm", [count])
+    assert news() == {"inventory"}
+
+
+def test_a_flow_that_nobody_hurries_with_has_no_news(stirrings):
+    assert stirrings.stirred("pricing", stirrings.now() - timedelta(days=1)) == set()
