@@ -15,11 +15,12 @@ one beside the other, for all that this run has told and some of the rest.
 | Target | price lists of `crossdock_storefront` | prices, base prices too | lists of the accounts |
 | Quality gate | coded, ranked | believable, mostly not withdrawn, mostly not zero | numbered, mostly with a list |
 | Needs | - | the SKU's variant (`items`), the list | the account (`customers`), the lists |
+| Brake | more than 10, and more than a fifth, withdrawn in one run | the same, and each price in doubt | the same |
 
 Asking the ERP for every price takes a thousand times as long as evaluating its rules. What the rules here cannot say
 (a formula that is no sum of prices, goods sold in another unit than they are kept in) is asked of the ERP, and counted
-as `asked` in the run's totals. A price of zero, below its cost, or that moves by more than half of what the shop was
-told last is held until a person approves it.
+as `asked` in the run's totals. In doubt is a price of zero, one below its cost, and one that moves by more than half of
+what the shop was told last: the DAG `approve` asks a person; the other prices go on.
 
 **Why does C0001 see this price?** `crossdock explain price SKU --account C0001 --quantity 10`: every rule that fits,
 the one that wins, and what ERP and shop say when they are asked now.
@@ -131,6 +132,8 @@ def pricing(pair: Pair) -> None:
                     settled = steps.settle(run)
                 if settled.again:
                     get_current_context()["outlet_events"][again].add(hint)
+                if settled.asks:
+                    get_current_context()["outlet_events"][again].add(assets.held(pair))
                 if settled.state != "success":
                     raise AirflowSkipException(settled.line)
                 return settled.line
