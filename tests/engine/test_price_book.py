@@ -208,6 +208,17 @@ def test_an_article_with_another_sku_leaves_the_old_one_without_a_price(desk):
     assert desk.tiers(BASE, "A") == [] and desk.tiers(BASE, "B") == [(1, Decimal(10))]
 
 
+def test_what_appears_without_having_been_touched_is_read_all_the_same(desk):
+    desk.erp.rule("base", BASE)
+    desk.erp.article("A")
+    desk.book.refresh()
+    desk.erp.article("B")
+    _, row = desk.erp.kept["article"]["id-B"]
+    desk.erp.kept["article"]["id-B"] = NOW - DAY, row
+    desk.book.refresh()
+    assert desk.tiers(BASE, "B") == [(1, Decimal(10))]
+
+
 def test_another_basis_reads_everything_again(desk):
     desk.erp.rule("base", BASE)
     desk.erp.article("A")

@@ -281,7 +281,10 @@ class PriceBook:
             )
 
     def _keep(self, kind: Kind, since: datetime | None) -> None:
-        """The ERP's rows in place of ours; both versions of what differs are in ``moved_KIND`` until the commit."""
+        """The ERP's rows in place of ours; both versions of what differs are in ``moved_KIND`` until the commit.
+
+        What is there and was not among the changes, however it came about, has everything read.
+        """
         fields = list(map(sql.Identifier, _FIELDS[kind]))
         parts = {name: sql.Identifier(f"{name}_{kind}") for name in ("price", "came", "there", "moved")} | {
             "fields": sql.SQL(", ").join(fields),
@@ -289,8 +292,8 @@ class PriceBook:
             "theirs": sql.SQL(", ").join(sql.SQL("c.{}").format(field) for field in fields),
         }
 
-        def do(text: LiteralString) -> None:
-            self._db.execute(sql.SQL(text).format(**parts), {"pair": self._pair})
+        def do(text: LiteralString) -> Cursor[Any]:
+            return self._db.execute(sql.SQL(text).format(**parts), {"pair": self._pair})
 
         def copy(text: LiteralString, pages: Iterable[Iterable[Sequence[Any]]]) -> None:
             with self._db.cursor() as cursor, cursor.copy(sql.SQL(text).format(**parts)) as rows:
@@ -307,6 +310,16 @@ class PriceBook:
         copy("COPY {there} FROM STDIN", ([(one,) for one in page] for page in self.erp.ids(kind)))
         do("ANALYZE {came} (id)")
         do("ANALYZE {there} (id)")
+        missing: LiteralString = """
+            SELECT FROM {there} t
+            WHERE NOT EXISTS (SELECT FROM {price} k WHERE (k.pair, k.id) = (%(pair)s, t.id))
+              AND NOT EXISTS (SELECT FROM {came} c WHERE c.id = t.id)
+            LIMIT 1
+            """
+        if since is not None and do(missing).rowcount:
+            do("TRUNCATE {came}")
+            copy("COPY {came} ({fields}) FROM STDIN", read(None))
+            do("ANALYZE {came} (id)")
         do(
             """
             WITH gone AS (
