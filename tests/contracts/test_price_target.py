@@ -389,6 +389,14 @@ def test_a_withdrawn_list_is_nobodys_until_it_comes_back(tell: Teller, see: Eyes
     assert see.both(sku, buyer.token) == 1.00
 
 
+def test_the_shop_knows_from_the_beginning_what_lists_go_by(shop: Shop) -> None:
+    """Else a server that has priced a cart already would charge guests' prices in carts, and show the right ones."""
+    assert shop.sql("SELECT attribute FROM price_list_rule WHERE price_list_id = 'plist_erp' ORDER BY 1") == [
+        "customer.groups.id",
+        "region_id",
+    ]
+
+
 # ---------------------------------------------------------------- what is written
 
 
@@ -661,8 +669,16 @@ def test_what_the_shop_does_not_know_has_no_answer(
     bare = buy.product()
     shop.sql(f"UPDATE price SET deleted_at = now() WHERE price_set_id = '{price_set(shop, bare)}'")
     asked = [Wanted("nobody", sku, 1), Wanted(None, "no such", 1), Wanted(buyer.account, bare, 1)]
-    assert medusa.prices.quotes(asked) == medusa.prices.carts(asked) == {asked[2]: None}
+    assert medusa.prices.quotes(asked) == {asked[2]: None}
+    assert medusa.prices.carts(asked) == {}
     assert medusa.prices.shown([bare]) == {bare: None}
+
+
+def test_a_cart_that_medusa_refuses_is_no_answer(medusa: Medusa, buy: Buying) -> None:
+    scarce = buy.product(price=5, stock=1)
+    asked = [Wanted(None, scarce, 1), Wanted(None, scarce, 2)]
+    assert medusa.prices.quotes(asked) == dict.fromkeys(asked, Decimal(5))
+    assert medusa.prices.carts(asked) == {asked[0]: Decimal(5)}
 
 
 def test_the_proof_leaves_nothing_behind(tell: Teller, medusa: Medusa, shop: Shop, buyer: Buyer, sku: str) -> None:

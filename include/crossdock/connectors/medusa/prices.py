@@ -6,6 +6,7 @@ which the lower one is sold. How lists, ranks and members are said in Medusa: in
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,6 +21,8 @@ from crossdock.domain.price import PriceList, PriceMember, Prices
 from crossdock.domain.record import Record
 from crossdock.errors import AnswerLost, Misconfigured, Reject
 from crossdock.ports import Content, Found, Outcome, Put, Wanted
+
+log = logging.getLogger(__name__)
 
 _R = TypeVar("_R", bound=Record)
 Json = dict[str, Any]
@@ -172,9 +175,9 @@ class ListPrices(_Target[Prices]):
         return self._answers(f"{_PATH}/quotes", wanted, _ASKED)
 
     def carts(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, Decimal | None]:
-        """By a real cart of a buyer who exists for a moment only, which keeps ``quotes`` honest; within stock.
+        """By real carts of buyers who exist for a moment only, which keeps ``quotes`` honest. 0.1 s each: for a sample.
 
-        0.1 s each: for a sample.
+        What Medusa lets nobody put into a cart (out of stock, no price) has no answer.
         """
         return self._answers(f"{_PATH}/carts", wanted, _CARTS)
 
@@ -197,7 +200,9 @@ class ListPrices(_Target[Prices]):
             questions = [{**one._asdict(), "region": self._region(one)} for one in some]
             said = self._extension.post(path, {"questions": questions})["answers"]
             for one, answer in zip(some, said, strict=True):
-                if answer is not None:
+                if answer and "reason" in answer:
+                    log.warning("%s: no cart with %d of %s: %s", self.name, one.quantity, one.sku, answer["reason"])
+                elif answer:
                     amount = answer["amount"]
                     answers[one] = None if amount is None else _net(amount, answer["tax_inclusive"])
         return answers

@@ -105,7 +105,7 @@ async function withdraw(trx, lists) {
   )
 }
 
-/** Of the members whose lists differ, those lists: the ones they see from now on, and the ones they do not any more. */
+/** Of members whose lists differ these lists: the ones they see from now on, and the ones they do not any more. */
 async function upsertMembers(trx, members) {
   const { rows } = await trx.raw(
     `with given as (
@@ -119,30 +119,32 @@ async function upsertMembers(trx, members) {
          where (m.lists, m.fingerprint) is distinct from (excluded.lists, excluded.fingerprint)
      )
      select distinct unnest(old || new) as code from before where old is distinct from new`,
-    json(members.map(({ account, fingerprint, lists }) => ({ account, fingerprint, lists: [...new Set(lists)] })))
+    json(members.map(({ lists, ...member }) => ({ ...member, lists: [...new Set(lists)] })))
   )
   return rows.map((row) => row.code)
 }
 
 /**
  * Who sees these lists, and which of them wins: Medusa takes the list with the most rules, then the lowest amount. So a
- * list has as many equal rules as its rank says, and one more: the customer groups of its members (a list without any is
+ * list has as many equal rules as its rank says, and one more: the customer groups of its members (without any it is
  * nobody's), or for a list for everybody all regions. One for everybody of rank 0 has none.
  *
  * Lists for everybody are looked at each time, for a new region.
  */
 async function settleRules(trx, codes) {
   await trx.raw(
-    `with list as materialized (
+    `with seen as materialized (
+       select l.code, jsonb_agg(a.group_id order by a.code) as groups
+       from erp_price_member m join erp_account a on a.code = m.account cross join unnest(m.lists) as l(code)
+       where m.lists && :codes and l.code = any(:codes) group by l.code
+     ), everywhere as materialized (
+       select jsonb_agg(id order by id) as regions from region where deleted_at is null
+     ), list as materialized (
        select e.list_id, case when e.audience = 'everybody' and e.rank = 0 then 0 else e.rank + 1 end as count,
          case e.audience when 'accounts' then 'customer.groups.id' else 'region_id' end as attribute,
-         coalesce(case e.audience
-           when 'accounts' then (
-             select jsonb_agg(a.group_id order by a.code)
-             from erp_price_member m join erp_account a on a.code = m.account where m.lists @> array[e.code::text])
-           else (select jsonb_agg(id order by id) from region where deleted_at is null)
-         end, '[]') as value
-       from erp_price_list e where e.code = any(:codes) or (e.audience = 'everybody' and e.rank > 0)
+         coalesce(case e.audience when 'accounts' then s.groups else w.regions end, '[]') as value
+       from everywhere w cross join erp_price_list e left join seen s on s.code = e.code collate "C"
+       where e.code = any(:codes) or (e.audience = 'everybody' and e.rank > 0)
      ), rule as materialized (
        select replace(list_id, 'plist_', 'prule_') || '_' || n as id, list_id, attribute, value
        from list cross join generate_series(1, count) as n
@@ -153,7 +155,8 @@ async function settleRules(trx, codes) {
        update price_list p set rules_count = list.count from list
        where p.id = list.list_id and p.rules_count is distinct from list.count
      )
-     insert into price_list_rule as r (id, price_list_id, attribute, value) select id, list_id, attribute, value from rule
+     insert into price_list_rule as r (id, price_list_id, attribute, value)
+     select id, list_id, attribute, value from rule
      on conflict (id) do update
        set attribute = excluded.attribute, value = excluded.value, deleted_at = null, updated_at = now()
        where (r.attribute, r.value) is distinct from (excluded.attribute, excluded.value) or r.deleted_at is not null`,

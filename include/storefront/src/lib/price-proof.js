@@ -8,13 +8,14 @@ const { variantsOf } = require("./prices")
  * What the shop's own pricing says.
  *
  * @param {{account: string|null, region: string, sku: string, quantity: number}[]} questions account null: a guest
- * @returns {Promise<(object|null)[]>} in their order {amount, tax_inclusive}, the amount as text, null where there is no
- *   price; null for an account, region or SKU that the shop has not
+ * @returns {Promise<(object|null)[]>} in their order {amount, tax_inclusive}, the amount as text, null where there is
+ *   no price; null for an account, region or SKU that the shop has not
  */
 async function quotes(scope, questions) {
   const db = database(scope)
   const pricing = scope.resolve(Modules.PRICING)
-  const regions = new Map((await db("region").whereNull("deleted_at").select("id", "currency_code")).map((r) => [r.id, r]))
+  const known = await db("region").whereNull("deleted_at").select("id", "currency_code")
+  const regions = new Map(known.map((region) => [region.id, region]))
   const groups = await groupsOf(db, questions)
   const variants = await variantsOf(db, questions.map((question) => question.sku))
   const setOf = (n) => variants.get(questions[n].sku)?.price_set_id
@@ -31,7 +32,8 @@ async function quotes(scope, questions) {
       if (!variants.has(questions[n].sku)) continue
       const price = found.get(setOf(n))
       const amount = price?.raw_calculated_amount
-      answers[n] = { amount: amount ? String(amount.value) : null, tax_inclusive: !!price?.is_calculated_price_tax_inclusive }
+      const tax_inclusive = Boolean(price?.is_calculated_price_tax_inclusive)
+      answers[n] = { amount: amount ? String(amount.value) : null, tax_inclusive }
     }
   }
   return answers
@@ -41,24 +43,23 @@ async function quotes(scope, questions) {
  * The same by real carts: Medusa makes one for a buyer of the account, in its own way, and it is thrown away again.
  *
  * The buyer is a customer whom nobody can be: registered, so that no guest gets him by his e-mail, but without a login.
- * @returns {Promise<(object|null)[]>} as `quotes`, with a reason where Medusa refuses the cart
+ * @returns {Promise<(object|null)[]>} as `quotes`, or {reason} where Medusa refuses the cart (stock, no price)
  */
 async function cartPrices(scope, questions) {
   const db = database(scope)
-  await removeBuyers(db)
   const groups = await groupsOf(db, questions)
   const variants = await variantsOf(db, questions.map((question) => question.sku))
   const answers = questions.map(() => null)
-  for (const asked of alike(questions, ({ account, region }) => [account, region])) {
-    const { account, region } = questions[asked[0]]
+  for (const asked of alike(questions, ({ account }) => account)) {
+    const { account } = questions[asked[0]]
     if (account !== null && !groups.has(account)) continue
-    const buyer = account === null ? undefined : await newBuyer(db, groups.get(account))
-    for (const n of asked) {
-      const { sku, quantity } = questions[n]
-      if (variants.has(sku)) answers[n] = await priceInCart(scope, buyer, region, variants.get(sku).id, quantity)
-    }
+    await withBuyer(db, groups.get(account), async (buyer) => {
+      for (const n of asked) {
+        const { region, sku, quantity } = questions[n]
+        if (variants.has(sku)) answers[n] = await priceInCart(scope, buyer, region, variants.get(sku).id, quantity)
+      }
+    })
   }
-  await removeBuyers(db)
   return answers
 }
 
@@ -67,30 +68,37 @@ async function priceInCart(scope, customer_id, region_id, variant_id, quantity) 
   let cart
   try {
     cart = (await createCartWorkflow(scope).run({ input })).result
-  } catch (error) {
-    return { amount: null, tax_inclusive: false, reason: error.message }
+  } catch ({ message }) {
+    return { reason: message }
   }
   const carts = scope.resolve(Modules.CART)
-  const [item] = await carts.listLineItems({ cart_id: cart.id }, { select: ["unit_price", "raw_unit_price", "is_tax_inclusive"] })
+  const select = ["unit_price", "raw_unit_price", "is_tax_inclusive"]
+  const [item] = await carts.listLineItems({ cart_id: cart.id }, { select })
   await carts.deleteCarts([cart.id])
   return { amount: String(item.raw_unit_price.value), tax_inclusive: item.is_tax_inclusive }
 }
 
 const BUYERS = "@price-proof.invalid"
 
-async function newBuyer(db, group) {
+/** A buyer of the group for as long as `work` takes; without a group nobody. Those that a killed server left go too. */
+async function withBuyer(db, group, work) {
+  if (!group) return work(undefined)
   const id = generateEntityId(undefined, "cus")
+  await db("customer")
+    .where({ has_account: true })
+    .whereLike("email", `%${BUYERS}`)
+    .whereRaw("created_at < now() - interval '1 hour'")
+    .delete()
   await db.transaction(async (trx) => {
     await trx("customer").insert({ id, email: `${randomUUID()}${BUYERS}`, has_account: true })
     const membership = { id: generateEntityId(undefined, "cusgc"), customer_id: id, customer_group_id: group }
     await trx("customer_group_customer").insert(membership)
   })
-  return id
-}
-
-/** Those of this call, and of one that was killed. */
-async function removeBuyers(db) {
-  await db("customer").whereLike("email", `%${BUYERS}`).where({ has_account: true }).delete()
+  try {
+    await work(id)
+  } finally {
+    await db("customer").where({ id }).delete()
+  }
 }
 
 async function groupsOf(db, questions) {

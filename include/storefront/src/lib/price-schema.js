@@ -26,7 +26,7 @@ const Member = z.object({ account: code, fingerprint, lists: z.array(code).max(1
 
 const quantity = z.number().int().min(1)
 
-/** All that a list ("base": the variant's own prices) says of a SKU. Amounts are decimals; of the tiers none overlap. */
+/** All that a list ("base": the variant's own prices) says of a SKU. Amounts are decimals; no tiers overlap. */
 const Prices = z
   .object({
     list: code,
@@ -69,8 +69,8 @@ function read(batch, schemaOf, names) {
     const key = names.map((name) => String(given?.[name] ?? "")).join("|")
     const answer = schemaOf(given).safeParse(given)
     if (!answer.success) {
-      const issues = answer.error.issues.slice(0, 5)
-      refused.push(refusal(key, issues.map(({ path, message }) => [path.join("."), message].filter(Boolean).join(": ")).join("; ")))
+      const words = ({ path, message }) => [path.join("."), message].filter(Boolean).join(": ")
+      refused.push(refusal(key, answer.error.issues.slice(0, 5).map(words).join("; ")))
     } else if (seen.has(key)) refused.push(refusal(key, "it occurs twice in this batch"))
     else records.push({ key, ...answer.data })
     seen.add(key)

@@ -123,8 +123,9 @@ async function write(trx, records, lists, variants) {
        update price p set deleted_at = now(), updated_at = now() from pair
        where p.id = pair.id and pair.n is null returning p.id
      ), changed as (
-       update price p set title = w.mark, amount = w.amount, raw_amount = ${big("w.amount")}, min_quantity = w.min,
-         raw_min_quantity = ${big("w.min")}, max_quantity = w.max, raw_max_quantity = ${big("w.max")}, updated_at = now()
+       update price p set title = w.mark, updated_at = now(), amount = w.amount, raw_amount = ${big("w.amount")},
+         min_quantity = w.min, raw_min_quantity = ${big("w.min")}, max_quantity = w.max,
+         raw_max_quantity = ${big("w.max")}
        from pair w
        where p.id = w.id and w.n is not null and w.differs returning p.id
      ), made as (
@@ -141,7 +142,7 @@ async function write(trx, records, lists, variants) {
   return Number(written)
 }
 
-/** PostgreSQL's own look at a table comes a minute late for one that is being filled, and it reads it wholly till then. */
+/** PostgreSQL itself looks at a table that is being filled after a minute, and till then reads it from end to end. */
 async function knowTheSize(trx) {
   const { rows: [{ outgrown }] } = await trx.raw(
     `select pg_relation_size(oid) / current_setting('block_size')::int > 2 * relpages + 20 as outgrown
@@ -156,9 +157,10 @@ const rowsOf = (set, list) =>
    where price_set_id = ${set} and coalesce(price_list_id, '') = coalesce(${list}, '') and deleted_at is null offset 0`
 
 /** How Medusa keeps a decimal beside itself. */
-const big = (value) => `case when ${value} is not null then jsonb_build_object('value', ${value}::text, 'precision', 20) end`
+const big = (value) =>
+  `case when ${value} is not null then jsonb_build_object('value', ${value}::text, 'precision', 20) end`
 
-/** {key, id, fingerprint} of those of these records of which there is a price; fingerprint null where others wrote it. */
+/** {key, id, fingerprint} of those of these records that have a price; fingerprint null where others wrote it. */
 async function pricesOf(db, keys) {
   const asked = keys.map((key) => ({ key, list: key.slice(0, key.indexOf("|")), sku: key.slice(key.indexOf("|") + 1) }))
   const lists = await listsOf(db, asked.map(({ list }) => list))

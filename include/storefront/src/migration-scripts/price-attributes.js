@@ -3,8 +3,8 @@ const { ContainerRegistrationKeys } = require("@medusajs/framework/utils")
 /**
  * Medusa's pricing keeps in memory which attributes occur in rules, and leaves all others out of what it knows of a cart
  * (2.18.0, repositories/pricing.js). It reads them once, deleted rules too, and hears of new ones only in the process
- * that writes them through its module. So the attributes that lib/price-lists.js uses occur from the beginning, at a
- * price list that is deleted.
+ * that writes them through its module: a buyer's page would show his price, his cart would charge the guests'. So the
+ * attributes that lib/price-lists.js uses occur from the beginning, at a price list that is deleted.
  */
 module.exports = {
   __esModule: true,

@@ -3,7 +3,7 @@ const { database } = require("../../../../lib/database")
 const { page } = require("../../../../lib/page")
 const { priceKeys, putPrices } = require("../../../../lib/prices")
 
-/** GET /admin/erp/prices?after=&limit=1000 -> {keys: ["LIST|SKU"], next}: ask again with next as after, until it is null. */
+/** GET /admin/erp/prices?after=&limit=1000 -> {keys: ["LIST|SKU"], next}: the next page's after, null at the end. */
 module.exports.GET = async (req, res) => res.json(await priceKeys(database(req.scope), page(req.query)))
 
 /**

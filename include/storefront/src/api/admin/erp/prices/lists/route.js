@@ -3,7 +3,7 @@ const { database } = require("../../../../../lib/database")
 const { page } = require("../../../../../lib/page")
 const { lists, putLists } = require("../../../../../lib/price-lists")
 
-/** GET /admin/erp/prices/lists?code[]=A&code[]=B or ?after=CODE&limit=1000 -> {lists: [{code, id, fingerprint}]} */
+/** GET /admin/erp/prices/lists?code[]=A or ?after=CODE&limit=1000 -> {lists: [{code, id, fingerprint}]} */
 module.exports.GET = async (req, res) => {
   const { code } = req.query
   res.json({ lists: await lists(database(req.scope), { ...page(req.query), codes: code && [code].flat() }) })

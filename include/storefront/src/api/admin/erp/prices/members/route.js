@@ -3,7 +3,7 @@ const { database } = require("../../../../../lib/database")
 const { page } = require("../../../../../lib/page")
 const { members, putMembers } = require("../../../../../lib/price-lists")
 
-/** GET /admin/erp/prices/members?code[]=A&code[]=B or ?after=CODE&limit=1000 -> {members: [{account, id, fingerprint}]} */
+/** GET /admin/erp/prices/members?code[]=A or ?after=CODE&limit=1000 -> {members: [{account, id, fingerprint}]} */
 module.exports.GET = async (req, res) => {
   const { code } = req.query
   res.json({ members: await members(database(req.scope), { ...page(req.query), codes: code && [code].flat() }) })
