@@ -66,8 +66,8 @@ def prove(book: Book, erp: Quotes, shop: Storefront, airflow_run: str) -> str:
     log.info("prices: %s", line)
     if wrong:
         faults = "; ".join(
-            f"{one.account or 'a guest'} is asked for {price} by {way} for each of {one.quantity} x {one.sku}, "
-            f"the ERP says {right[one]}"
+            f"{one.account or 'a guest'} is asked for {_plain(price)} by {way} for each of {one.quantity} x {one.sku}, "
+            f"the ERP says {_plain(right[one])}"
             for one, way, price in wrong[:5]
         )
         raise Stop(
@@ -75,3 +75,7 @@ def prove(book: Book, erp: Quotes, shop: Storefront, airflow_run: str) -> str:
             "why; trigger the DAG with these LIST|SKU as keys and force to write them again."
         )
     return f"{line}: all as the ERP says"
+
+
+def _plain(price: Decimal | None) -> str:
+    return "no price" if price is None else f"{price.normalize():f}"
