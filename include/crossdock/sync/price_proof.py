@@ -13,7 +13,7 @@ from crossdock.ports import Quotes, Shown, Wanted
 
 log = logging.getLogger(__name__)
 
-CHANGED, OTHERS, CARTS = 500, 50, 5
+CHANGED, OTHERS, CARTS = 500, 20, 5
 """So many prices that the run has told, so many any others; so many of both are put in a real cart."""
 
 
