@@ -18,6 +18,7 @@ from crossdock.domain.customer import Account
 from crossdock.domain.item import Item
 from crossdock.domain.order import Order
 from crossdock.domain.order_status import OrderStatus
+from crossdock.domain.price import Article, Layer, Member, PriceList, PriceMember, Prices, Question, Rule
 from crossdock.domain.record import Record
 from crossdock.domain.shipping_advice import ShippingAdvice
 from crossdock.domain.stock import Count, Goods, Reserved, Stock
@@ -302,6 +303,69 @@ class Listens(Protocol):
         """Who has not been heard of for longer than he may be silent -> what is known of it, in words."""
 
 
+class PriceRules(Protocol):
+    """An ERP's rules, from which prices are computed here (``store/prices.py``): asking it takes 1,000 times as long.
+
+    Every reading gives whatever changed since then, or all of it (None), each at least once, as it is now.
+    """
+
+    @property
+    def name(self) -> str:
+        """The system's name for messages: ``Tryton``."""
+
+    @property
+    def version(self) -> str:
+        """Changes whenever the same rules would be read differently."""
+
+    def now(self) -> datetime:
+        """Its own clock, UTC. Raises Retry when it is away, Stop when it refuses us."""
+
+    def basis(self) -> str:
+        """What all rules, articles and members depend on: when it changes, all of them are read again."""
+
+    def layers(self) -> Sequence[Layer]:
+        """All there are."""
+
+    def rules(self, since: datetime | None) -> Iterator[Sequence[Rule]]: ...
+    def articles(self, since: datetime | None) -> Iterator[Sequence[Article]]: ...
+    def members(self, since: datetime | None) -> Iterator[Sequence[Member]]: ...
+
+    def ids(self, kind: Literal["rule", "article", "member"]) -> Iterator[Sequence[str]]:
+        """Of all there are: what is kept here and not among them is gone."""
+
+    def ask(self, questions: Sequence[Question]) -> Sequence[Decimal | Reject | None]:
+        """One answer each: the ERP's own price, None where it has none, or why it cannot say."""
+
+    def quotes(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, Decimal | None]:
+        """See ``Quotes``: by its own rules, not by ours."""
+
+
+class Wanted(NamedTuple):
+    """So many pieces of a SKU, for a buyer of an account; ``account`` None: for a guest."""
+
+    account: str | None
+    sku: str
+    quantity: int
+
+
+class Quotes(Protocol):
+    """A side that can be asked for prices, to prove that both sides ask the same."""
+
+    def quotes(self, wanted: Sequence[Wanted]) -> Mapping[Wanted, Decimal | None]:
+        """What one piece costs now, net of tax, in the main currency of the side; None: it has no price.
+
+        An ERP computes it live by its own rules, a storefront by its own pricing: the groups of the account's
+        buyers, the lists that hold now, the quantity. What is not known there (account, SKU) has no answer.
+        """
+
+
+class Shown(Protocol):
+    """A storefront that can be looked at from outside."""
+
+    def shown(self, skus: Sequence[str]) -> Mapping[str, Decimal | None]:
+        """What a guest who is not logged in is shown for one piece, through the public interface; net of tax."""
+
+
 CustomerSource = Source[Account]
 CustomerTarget = Target[Account]
 ItemSource = Source[Item]
@@ -314,3 +378,6 @@ ShippingAdviceSource = Source[ShippingAdvice]
 ShippingAdviceTarget = Target[ShippingAdvice]
 StockSource = Source[Stock]
 StockTarget = Target[Stock]
+PriceListTarget = Target[PriceList]
+PricesTarget = Target[Prices]
+PriceMemberTarget = Target[PriceMember]

@@ -115,8 +115,8 @@ def demo() -> None:
         with progress.part("sync"):
             books = _run_dags(progress)
         with progress.part("opening"):
-            goods = opening.open_shop(DEMO)
-            progress.say(f"{len(goods)} articles have a price: {', '.join(goods[:4])}, ...")
+            goods = opening.goods(DEMO)
+            progress.say(f"There is something to buy: {', '.join(goods[:4])}, ...")
         with progress.part("buyers"):
             people = buyers.let_in(DEMO)
             progress.say(f"{len(people)} buyers have set a password from the shop's reset mail and logged in")

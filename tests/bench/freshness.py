@@ -37,7 +37,7 @@ def main() -> int:
     there = facts["storefront"]
     buy = Buying(RunningShop(there["url"], there["publishable_key"], there["admin_email"], there["admin_password"]))
     erp = Erp(facts["erp"]["url"], facts["erp"]["database"], CREDENTIALS["admin password"])
-    goods, luck, took = opening.open_shop(DEMO), random.Random(4), list[float]()
+    goods, luck, took = opening.goods(DEMO), random.Random(4), list[float]()
     for number in range(options.orders):
         time.sleep(luck.uniform(0, 20))
         order = buy.as_guest(f"fresh{number}@guests.example", {luck.choice(goods): 1})

@@ -105,6 +105,25 @@ def session_cpu(leader: int) -> float:
     return total / _TICKS
 
 
+class Watch:
+    """What a candidate uses from one moment on: seconds, own CPU, PostgreSQL's, that of servers by name."""
+
+    def __init__(self, dsn: str, servers: Mapping[str, int]) -> None:
+        self._postgres, self._servers = Postgres(dsn), servers
+
+    def used(self, work: Callable[[], object]) -> dict[str, float]:
+        """By this work."""
+        before = self._now()
+        work()
+        return {name: value - before[name] for name, value in self._now().items()}
+
+    def _now(self) -> dict[str, float]:
+        servers = {name: session_cpu(process) for name, process in self._servers.items()}
+        return {
+            "seconds": time.perf_counter(), "client": time.process_time(), "pg": self._postgres.busy(), **servers,
+        }  # fmt: skip
+
+
 def run(
     argv: Sequence[str],
     postgres: Postgres,

@@ -100,6 +100,28 @@ def test_each_way_of_the_orders_runs_in_five_steps_and_settles_whatever_happened
     assert after == ({"to_erp.prove"} if way == "to_erp" else set())
 
 
+@pytest.mark.parametrize("flow", ["price_lists", "prices", "price_members"])
+def test_each_flow_of_the_prices_runs_in_five_steps_and_settles_whatever_happened(bag, flow):
+    dag = bag.dags["pricing"]
+    chain = [task.task_id for task in dag.topological_sort() if task.task_id.startswith(f"{flow}.")]
+    assert chain == [f"{flow}.{step}" for step in ("extract", "validate", "transform", "load", "settle")]
+    assert dag.get_task(f"{flow}.settle").trigger_rule == "all_done"
+    assert dag.get_task(f"{flow}.extract").trigger_rule == "none_failed"
+
+
+def test_lists_come_before_prices_prices_before_members_and_the_proof_is_last(bag):
+    dag = bag.dags["pricing"]
+    after = {
+        task: {one.task_id for one in dag.get_task(task).downstream_list}
+        for task in ("price_lists.settle", "prices.settle", "price_members.settle")
+    }
+    assert after == {
+        "price_lists.settle": {"prices.extract"},
+        "prices.settle": {"price_members.extract"},
+        "price_members.settle": {"prove"},
+    }
+
+
 def test_shipping_advices_are_looked_for_only_where_somebody_sends_them(bag):
     dag = bag.dags["orders"]
     chain = [task.task_id for task in dag.topological_sort() if task.task_id.startswith("from_3pl")]

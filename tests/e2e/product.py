@@ -26,12 +26,12 @@ class Product:
     erp: merchant.Erp
     shop: Shop
 
-    def sync(self, dag: str = "customers", **conf: Any) -> dict[str, Any]:
-        """Run a DAG now; its row, with the books. A run that found another one at work is repeated."""
+    def sync(self, dag: str = "customers", flow: str = "", **conf: Any) -> dict[str, Any]:
+        """Run a DAG now; the row of its flow, with the books. A run that found another one at work is repeated."""
         while True:
             run_id = self.airflow.trigger(dag, conf)
             self.airflow.wait(dag, run_id)
-            row = self.one("SELECT * FROM crossdock.run WHERE flow = %s AND airflow_run = %s", dag, run_id)
+            row = self.one("SELECT * FROM crossdock.run WHERE flow = %s AND airflow_run = %s", flow or dag, run_id)
             if row["state"] != "drained":
                 return row
             time.sleep(1)

@@ -19,10 +19,10 @@ from sandbox.place import VENV
 @pytest.fixture(scope="module")
 def goods(product: Product) -> list[str]:
     """SKUs that can be bought, at their places."""
-    for dag in ("customers", "items", "inventory", "orders"):
+    for dag, flow in (("customers", ""), ("items", ""), ("pricing", "prices"), ("inventory", ""), ("orders", "")):
         product.airflow.unpause(dag)
-        product.sync(dag)
-    return opening.open_shop(product.stack)
+        product.sync(dag, flow)
+    return opening.goods(product.stack)
 
 
 @pytest.fixture(scope="module")

@@ -17,11 +17,11 @@ ORDER_FIELDS = "fields=id,status,metadata,fulfillment_status,*fulfillments,*fulf
 
 @pytest.fixture(scope="module")
 def goods(product: Product) -> list[str]:
-    """SKUs that can be bought; customers, items and orders are in step and run by themselves."""
-    for dag in ("customers", "items", "inventory"):
+    """SKUs that can be bought; all that orders need is in step and runs by itself."""
+    for dag, flow in (("customers", ""), ("items", ""), ("pricing", "prices"), ("inventory", "")):
         product.airflow.unpause(dag)
-        product.sync(dag)
-    skus = opening.open_shop(product.stack)
+        product.sync(dag, flow)
+    skus = opening.goods(product.stack)
     product.airflow.unpause("orders")
     product.sync("orders")
     return skus

@@ -119,6 +119,7 @@ def clean(dsn) -> str:
     with psycopg.connect(dsn, options="-c search_path=crossdock") as db:
         db.execute("""
             TRUNCATE run, lease, watermark, ledger, outbox, quarantine, parked, held, target, review, link,
-                     override, acceptance, question
+                     override, acceptance, question, price_state, price_layer, price_rule, price_article, price_member,
+                     price_list, price_entry
             RESTART IDENTITY""")
     return dsn

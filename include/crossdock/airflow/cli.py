@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SIDES: tuple[Side, ...] = ("erp", "storefront")
 STOCK = "stock"
+PRICE = "price"
 """What people call the figures of the flow ``inventory``."""
 
 
@@ -57,9 +58,13 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="look over connections, store and approvals")
     doctor.set_defaults(run=_doctor)
 
-    explain = commands.add_parser("explain", help="all that is known of one record; stock: every term of the figure")
-    explain.add_argument("flow", choices=sorted([*FLOWS, STOCK]))
-    explain.add_argument("key")
+    explain = commands.add_parser(
+        "explain", help="all that is known of one record; stock: every term of the figure; price: every rule that fits"
+    )
+    explain.add_argument("flow", choices=sorted([*FLOWS, STOCK, PRICE]))
+    explain.add_argument("key", help="stock and price: a SKU")
+    explain.add_argument("--account", help="price: for a buyer of this account (default: for a guest)")
+    explain.add_argument("--quantity", type=int, default=1, help="price: of so many pieces (default: 1)")
     explain.set_defaults(run=_explain)
 
     quarantine = commands.add_parser("quarantine", help="what is set aside and why; with a record's number: all of it")
@@ -207,6 +212,8 @@ def _explain(options: argparse.Namespace) -> int:
 
     if options.flow == STOCK:
         return _explain_stock(options)
+    if options.flow == PRICE:
+        return _explain_price(options)
     with _store() as connection:
         found = journey(connection, options.pair, options.flow, options.key)
     if not any(found.values()):
@@ -234,14 +241,27 @@ def _explain_stock(options: argparse.Namespace) -> int:
     return 0
 
 
+def _explain_price(options: argparse.Namespace) -> int:
+    from crossdock.airflow.explained import price
+    from crossdock.airflow.runtime import price_book, system
+    from crossdock.connectors import port
+    from crossdock.ports import Wanted
+
+    pair, wanted = _pair(options), Wanted(options.account, options.key, options.quantity)
+    with price_book(pair) as book:
+        for line in price(book, port(system("storefront", pair), "prices"), wanted):
+            print(line)
+    return 0
+
+
 def _as_the_source_says(options: argparse.Namespace) -> str:
     """Asked now: why a record is not on its way."""
     from crossdock.airflow import runtime
     from crossdock.sync.steps import whether_early
 
     flow, pair = FLOWS[options.flow], _pair(options)
-    source = runtime.source(flow, pair)
-    rows = [row for page in source.read([options.key]) for row in page]
+    with runtime.source(flow, pair) as source:
+        rows = [row for page in source.read([options.key]) for row in page]
     if not rows:
         return f"{source.name} has no such record; orders are asked for by their id."
     try:

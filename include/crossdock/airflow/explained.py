@@ -1,11 +1,14 @@
-"""How a figure came about, in words and lines for a person: ``crossdock explain stock SKU``."""
+"""How a figure came about, in words and lines for a person: ``crossdock explain stock SKU``, ``explain price SKU``."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
 
+from crossdock.domain.price import BASE
 from crossdock.domain.stock import Reserved, uncounted
+from crossdock.ports import Quotes, Wanted
+from crossdock.store.prices import PriceBook
 from crossdock.sync.availability import Availability, Facts, Terms
 
 
@@ -51,3 +54,27 @@ def _reserved(one: Reserved, facts: Facts) -> str:
     said = "not in the ERP yet" if known is None else f"the ERP has counted {known:f}"
     sent = f", {one.fulfilled:f} sent" if one.fulfilled else ""
     return f"reserved {one.quantity:f} for order {one.order}{sent}: {said}"
+
+
+def price(book: PriceBook, shop: Quotes, wanted: Wanted) -> Iterator[str]:
+    """Every rule that fits a SKU for a visitor, the one that wins, and what ERP and shop say when asked now."""
+    account, sku, quantity = wanted
+    book.refresh()
+    steps = book.explain(account, sku, quantity, book.erp.now())
+    who = f"account {account}" if account else "a guest"
+    yield f"{quantity} x {sku} for {who}:"
+    for step in steps:
+        amount = "" if step.amount is None else f" = {step.amount:f}"
+        verdict = f"wins{f', {step.why}' if step.why else ''}" if step.wins else step.why
+        yield f"  [{'everybody' if step.layer == BASE else step.layer}] {step.words}{amount}: {verdict}"
+    if not steps:
+        yield f"  no rule of {book.erp.name} fits it, or it is not for sale"
+    for name, side in ((book.erp.name, book.erp), ("the shop", shop)):
+        said = side.quotes([wanted])
+        yield f"{name} says: {_price(said[wanted]) if wanted in said else 'it knows no such SKU or account'}"
+    if not book.in_step([wanted]):
+        yield "The shop has not been told all of it yet: it waits for something, is held or quarantined, or comes next."
+
+
+def _price(amount: Decimal | None) -> str:
+    return "no price" if amount is None else f"{amount.normalize():f} each, without taxes"

@@ -35,8 +35,8 @@ class Pair(BaseModel):
     """``go_live``: web orders placed before it never reach the ERP. ``overlap_minutes``: how far back a
 
     run reads again; longer than the longest transaction of the source. ``stock``: which warehouses feed which
-    location of the shop (domain/stock.py, Rule); without any, each feeds the location of its own code. ``stream``: stock
-    goes to the shop at once, by the DAG ``inventory_stream``.
+    location of the shop (domain/stock.py, Rule); without any, each feeds the location of its own code. ``stream``:
+    stock goes to the shop at once, by the DAG ``inventory_stream``.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

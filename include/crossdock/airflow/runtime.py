@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -19,10 +19,12 @@ from crossdock.errors import Misconfigured, Retry
 from crossdock.ports import Stirrings
 from crossdock.quality.gate import ExpectationsGate
 from crossdock.store.postgres import PostgresStore
+from crossdock.store.price_sources import SOURCES
+from crossdock.store.prices import PriceBook
 from crossdock.store.runs import holder
 from crossdock.sync.availability import Availability
 from crossdock.sync.flow import Flow, Side
-from crossdock.sync.flows import FLOWS, INVENTORY
+from crossdock.sync.flows import FLOWS, INVENTORY, PRICES
 from crossdock.sync.run import Request, Run
 from crossdock.sync.stream import OpenGate, Sides, Stream
 
@@ -63,9 +65,23 @@ def _availability(pair: Pair, erp: Any, shop: Any) -> Availability:
     return Availability(port(erp, name), port(shop, name), pair.stock, feeds)
 
 
-def source(flow: Flow, pair: Pair) -> Any:
+@contextmanager
+def price_book(pair: Pair) -> Iterator[PriceBook]:
+    """The ERP's price rules as they are kept in the store, and what they come to."""
+    with open_store() as connection:
+        yield PriceBook(connection, pair.name, port(system("erp", pair), PRICES.name), pair.overlap)
+
+
+@contextmanager
+def source(flow: Flow, pair: Pair) -> Iterator[Any]:
     """The side that this flow reads from."""
-    return availability(pair) if flow.name == INVENTORY.name else port(system(flow.source, pair), flow.name)
+    if flow.name == INVENTORY.name:
+        yield availability(pair)
+    elif flow.name in SOURCES:
+        with price_book(pair) as book:
+            yield SOURCES[flow.name](book)
+    else:
+        yield port(system(flow.source, pair), flow.name)
 
 
 def stirrings(erp: Any) -> Stirrings:
@@ -105,12 +121,12 @@ def fingerprint(side: Side, pair: Pair) -> str:
 def open_run(flow: Flow, pair: Pair) -> Iterator[Run]:
     """The Run of the task that is at work, between the systems this deployment is connected to."""
     context = get_current_context()
-    with open_store() as connection:
+    with open_store() as connection, ExitStack() as opened:
         yield Run(
             pair=pair.name,
             flow=replace(flow, overlap=pair.overlap),
             airflow_run=context["dag_run"].run_id,
-            source=_Later(lambda: source(flow, pair)),
+            source=_Later(lambda: opened.enter_context(source(flow, pair))),
             target=_Later(lambda: port(system(flow.target, pair), flow.name)),
             store=PostgresStore(connection),
             gate=_Later(lambda: ExpectationsGate(PostgresHook(STORE).get_uri())),

@@ -18,6 +18,10 @@ HEAVIEST = 30_000_000
 """Grams."""
 MOST_PIECES = 10_000_000
 """Of one SKU at all locations together."""
+HIGHEST_RANK = 20
+"""Of price lists."""
+DEAREST = 10_000_000
+"""One piece, in any currency."""
 DEVIATION = 0.05
 """Between what was charged and what the lines add up to, in any currency: rounding."""
 
@@ -257,9 +261,101 @@ def inventory(count: int) -> list[Any]:
     return expectations
 
 
+def price_lists(count: int) -> list[Any]:
+    """Lists of the shop: named, and ranked as a shop can rank them."""
+    return [
+        gxe.ExpectColumnValuesToNotBeNull(
+            column="code", severity="critical", meta=says("there are price lists without a code")
+        ),
+        gxe.ExpectColumnValuesToBeUnique(
+            column="code", severity="critical", meta=says("codes of price lists are not unique")
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="rank",
+            max_value=HIGHEST_RANK,
+            severity="warning",
+            meta=rows(
+                "rank_too_high",
+                f"The list is ranked above {HIGHEST_RANK}: no shop has so many levels of lists.",
+                "Report it: this is a defect of the ERP's connector.",
+            ),
+        ),
+    ]
+
+
+def prices(count: int) -> list[Any]:
+    """What lists say of SKUs: believable amounts, and not most of them withdrawn at once."""
+    expectations = [
+        gxe.ExpectColumnValuesToBeBetween(
+            column="highest",
+            max_value=DEAREST,
+            severity="warning",
+            meta=rows(
+                "too_dear",
+                f"A piece costs more than {DEAREST:,}.",
+                "Look at the price and its unit in the ERP.",
+            ),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="tiers",
+            max_value=50,
+            severity="warning",
+            meta=says("there are SKUs with more than 50 tiers in a list"),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="currencies", max_value=1, severity="warning", meta=says("there are prices in several currencies")
+        ),
+    ]
+    if count >= SHARES_FROM:
+        expectations += [
+            gxe.ExpectColumnValuesToBeBetween(
+                column="tiers",
+                min_value=1,
+                mostly=0.5,
+                severity="critical",
+                meta=says("more than half of the prices that changed were withdrawn at once"),
+            ),
+            gxe.ExpectColumnValuesToBeBetween(
+                column="lowest",
+                min_value=0,
+                strict_min=True,
+                mostly=0.5,
+                severity="critical",
+                meta=says("more than half of the prices that changed became zero at once"),
+            ),
+        ]
+    return expectations
+
+
+def price_members(count: int) -> list[Any]:
+    """Accounts and their lists: numbered, and most of them with a list."""
+    expectations = [
+        gxe.ExpectColumnValuesToNotBeNull(
+            column="account", severity="critical", meta=says("there are accounts without a number")
+        ),
+        gxe.ExpectColumnValuesToBeUnique(
+            column="account", severity="critical", meta=says("account numbers are not unique")
+        ),
+    ]
+    if count >= SHARES_FROM:
+        expectations.append(
+            gxe.ExpectColumnValuesToBeBetween(
+                column="lists",
+                min_value=1,
+                mostly=0.5,
+                severity="critical",
+                meta=says("more than half of the accounts that changed lost their price lists at once"),
+            )
+        )
+    return expectations
+
+
 SUITES: dict[str, Callable[[int], list[Any]]] = {
     "customers": customers,
     "items": items,
+    "price_lists": price_lists,
+    "prices": prices,
+    "price_members": price_members,
     "orders": orders,
     "order_status": order_status,
     "shipping_advice": shipping_advice,

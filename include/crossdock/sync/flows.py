@@ -8,6 +8,7 @@ from crossdock.domain.customer import Account
 from crossdock.domain.item import Item
 from crossdock.domain.order import Order
 from crossdock.domain.order_status import OrderStatus
+from crossdock.domain.price import PriceList, PriceMember, Prices
 from crossdock.domain.shipping_advice import ShippingAdvice
 from crossdock.domain.stock import Stock
 from crossdock.sync.flow import Brake, Flow
@@ -33,6 +34,39 @@ ITEMS = Flow(
     totals=("variants", "images"),
     parts_every=timedelta(hours=1),
     links="variant",
+)
+
+PRICE_LISTS = Flow(
+    name="price_lists",
+    unit="list",
+    record=PriceList,
+    source="erp",
+    target="storefront",
+    losses=("gone",),
+    in_dag="pricing",
+)
+
+PRICES = Flow(
+    name="prices",
+    unit="price",
+    record=Prices,
+    source="erp",
+    target="storefront",
+    losses=("gone",),
+    totals=("tiers", "asked"),
+    in_dag="pricing",
+)
+
+PRICE_MEMBERS = Flow(
+    name="price_members",
+    unit="membership",
+    record=PriceMember,
+    source="erp",
+    target="storefront",
+    losses=("gone",),
+    totals=("lists",),
+    plan_first=False,
+    in_dag="pricing",
 )
 
 ORDERS = Flow(
@@ -86,4 +120,9 @@ INVENTORY = Flow(
     plan_first=False,
 )
 
-FLOWS = {flow.name: flow for flow in (CUSTOMERS, ITEMS, ORDERS, ORDER_STATUS, SHIPPING_ADVICE, INVENTORY)}
+FLOWS = {
+    flow.name: flow
+    for flow in (
+        CUSTOMERS, ITEMS, PRICE_LISTS, PRICES, PRICE_MEMBERS, INVENTORY, ORDERS, ORDER_STATUS, SHIPPING_ADVICE,
+    )
+}  # fmt: skip

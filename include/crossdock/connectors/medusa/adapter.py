@@ -11,13 +11,14 @@ from crossdock.connectors.medusa.inventory import Inventory
 from crossdock.connectors.medusa.items import Items
 from crossdock.connectors.medusa.order_status import Statuses
 from crossdock.connectors.medusa.orders import Orders
+from crossdock.connectors.medusa.prices import ListPrices, PriceLists, PriceMembers
 from crossdock.connectors.medusa.stock import StockCustomers
 
 log = logging.getLogger(__name__)
 
 
 class Medusa:
-    """One Medusa shop. What it serves: ``customers``, ``items``, ``inventory``, ``orders``, ``order_status``."""
+    """One Medusa shop. It serves ``customers``, ``items``, ``inventory``, prices, ``orders``, ``order_status``."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -59,3 +60,18 @@ class Medusa:
     def order_status(self) -> Statuses:
         """What becomes of orders in the ERP."""
         return Statuses(self._api)
+
+    @cached_property
+    def price_lists(self) -> PriceLists:
+        """Layers of prices."""
+        return PriceLists(self._api)
+
+    @cached_property
+    def prices(self) -> ListPrices:
+        """What each list says of each SKU."""
+        return ListPrices(self._api)
+
+    @cached_property
+    def price_members(self) -> PriceMembers:
+        """Which lists an account sees."""
+        return PriceMembers(self._api)

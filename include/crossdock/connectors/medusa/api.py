@@ -66,8 +66,8 @@ class Api(Protocol):
     def now(self) -> datetime:
         """The shop's clock, UTC."""
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Read."""
+    def get(self, path: str, params: Mapping[str, Any] | None = None, *, token: str | None = None) -> dict[str, Any]:
+        """Read, as the administrator or with a customer's ``token`` ("" for a guest)."""
 
     def knows(self, path: str) -> bool:
         """Whether the shop has this route."""

@@ -61,10 +61,13 @@ class MedusaHook(SystemHook):
         super().__init__(http_conn_id=medusa_conn_id)
         self._token: str | None = None
 
-    def get(self, path: str, params: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """Read. Raises Retry, BadCredentials, or Misconfigured when the shop does not know the question."""
+    def get(self, path: str, params: Mapping[str, Any] | None = None, *, token: str | None = None) -> dict[str, Any]:
+        """Read. Raises Retry, BadCredentials, or Misconfigured when the shop does not know the question.
+
+        ``token``: as this customer ("" for a guest) instead of the administrator.
+        """
         try:
-            return self._call("GET", path, params=params)
+            return self._call("GET", path, params=params, token=token)
         except Reject as refusal:
             raise Misconfigured(f"Medusa does not answer {path}: {refusal.reason} Is the URL right?") from None
 

@@ -16,6 +16,7 @@ from crossdock.connectors.tryton.items import Items
 from crossdock.connectors.tryton.order_references import Rpc
 from crossdock.connectors.tryton.order_status import Statuses
 from crossdock.connectors.tryton.orders import Orders
+from crossdock.connectors.tryton.prices import Prices
 from crossdock.connectors.tryton.reading import ALL, NONE, numbers, parts
 from crossdock.connectors.tryton.rows import stable
 from crossdock.connectors.tryton.stirrings import Stirrings
@@ -44,6 +45,7 @@ class Tryton:
     def __init__(self, rpc: Rpc) -> None:
         self.customers = Customers(rpc)
         self.items = Items(rpc)
+        self.prices = Prices(rpc, lambda: self.customers.members)
         self.orders = Orders(rpc)
         self.order_status = Statuses(rpc)
         self.shipping_advice = Advices(rpc)
@@ -95,13 +97,13 @@ class Customers:
 
         A party's part holds its number: an account that is renumbered misses the old one.
         """
-        yield from numbers(self._rpc, "party.party", "party", [self._members, ALL])
+        yield from numbers(self._rpc, "party.party", "party", [self.members, ALL])
         for model, kind in (
             ("party.address", "address"),
             ("party.contact_mechanism", "contact"),
             ("party.identifier", "identifier"),
         ):
-            yield from parts(self._rpc, model, kind, [[f"party.{self._members[0]}", *self._members[1:]]])
+            yield from parts(self._rpc, model, kind, [[f"party.{self.members[0]}", *self.members[1:]]])
 
     def parse(self, raw: bytes) -> Account:
         """See mapping.py."""
@@ -117,7 +119,7 @@ class Customers:
         return mapping.Names(settings.blocked_category, settings.credit_hold_category, settings.tax_exempt_rule)
 
     @cached_property
-    def _members(self) -> list[Any]:
+    def members(self) -> list[Any]:
         """The clause for parties of the customers' category or one below it.
 
         A category that is named in the settings and not in Tryton would silently make everybody no
@@ -142,7 +144,7 @@ class Customers:
     def _pages(self, which: list[Any]) -> Iterator[Sequence[Row]]:
         last = 0
         while True:
-            domain = [self._members, ALL, ["id", ">", last], *([which] if which else [])]
+            domain = [self.members, ALL, ["id", ">", last], *([which] if which else [])]
             content = self._rpc.ask(
                 "model.party.party.search_read", domain, 0, PAGE, [["id", "ASC"]], list(mapping.FIELDS)
             )

@@ -37,8 +37,8 @@ _TABLES: dict[str, tuple[_Table, ...]] = {
     "inventory": (_Table("stock.move"),),
     "order_status": (_Table("sale.sale"), _Table("stock.shipment.out")),
 }
-"""Where changes show that cannot wait. What else a flow reads (a category, a price list) changes rarely: the DAG's clock
-finds it."""
+"""Where changes show that cannot wait. What else a flow reads (a category, a price list) changes rarely: the DAG finds
+it by the clock."""
 
 
 class Stirrings:
