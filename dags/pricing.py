@@ -1,7 +1,7 @@
 """
 # Pricing
 
-From the ERP to the storefront, whenever `customers` or `items` have settled, and every ten minutes: every visitor sees
+From the ERP to the storefront, whenever `customers` and `items` have settled, and every ten minutes: every visitor sees
 the price that the ERP would ask of him, tiers and dated prices included.
 
 `price_lists`: each price list of the ERP that somebody has becomes a list of the shop, and one more for each span of
@@ -69,7 +69,7 @@ def pricing(pair: Pair) -> None:
         dag_id=pair.suffixed("pricing"),
         doc_md=__doc__,
         schedule=AssetOrTimeSchedule(
-            timetable=CronTriggerTimetable("*/10 * * * *", timezone="UTC"), assets=hint | accounts | goods
+            timetable=CronTriggerTimetable("*/10 * * * *", timezone="UTC"), assets=hint | (accounts & goods)
         ),
         start_date=START,
         catchup=False,
