@@ -116,11 +116,10 @@ def _version(run: Run) -> str:
 
 def _stage(run: Run) -> None:
     request, store, source = run.request, run.store, run.source
-    now = source.now()
-    since = store.watermark(run)
     if request.keys:
         run.since = run.until = None
     else:
+        now, since = source.now(), store.watermark(run)
         full = store.full_due(run, _version(run)) or request.full
         run.since = None if full or since is None else since - run.flow.overlap
         run.until = _end(run, now)
