@@ -131,11 +131,15 @@ async function variantsOf(db, skus) {
        ) as is_alone
      from product_variant v
      cross join lateral (
-       select count(*)::int as items, min(inventory_item_id) as item, bool_and(required_quantity = 1) as is_single
-       from product_variant_inventory_item where variant_id = v.id and deleted_at is null
+       select count(*)::int as items, min(l.inventory_item_id) as item, bool_and(l.required_quantity = 1) as is_single
+       from product_variant_inventory_item l
+       join inventory_item n on n.id = l.inventory_item_id and n.deleted_at is null
+       where l.variant_id = v.id and l.deleted_at is null
      ) k
-     left join inventory_item i
-       on i.deleted_at is null and (i.id = k.item or k.items = 0 and i.sku = v.sku)
+     cross join lateral (
+       select coalesce(k.item, (
+         select id from inventory_item where sku = v.sku and deleted_at is null and k.items = 0)) as id
+     ) i
      left join lateral (
        select max(metadata #>> '{erp,as_of}') as as_of_before
        from inventory_level where inventory_item_id = i.id and deleted_at is null
@@ -330,10 +334,10 @@ async function touchedSkus(db, { since, after, limit }) {
          union select inventory_item_id from inventory_level where deleted_at >= :since
          union select inventory_item_id from reservation_item where updated_at >= :since
          union select inventory_item_id from reservation_item where deleted_at >= :since
-       ) t join product_variant_inventory_item l on l.inventory_item_id = t.item
+       ) t join product_variant_inventory_item l on l.inventory_item_id = t.item and l.deleted_at is null
        union select id from product_variant o where updated_at >= :since and not exists (
          select from product_variant_inventory_item l join inventory_level n using (inventory_item_id)
-         where l.variant_id = o.id and n.metadata #>> '{erp,at}' = ${ISO("o.updated_at")})
+         where l.variant_id = o.id and n.deleted_at is null and n.metadata #>> '{erp,at}' = ${ISO("o.updated_at")})
      ) t
      join product_variant v on v.id = t.variant_id and v.deleted_at is null
      where v.sku collate "C" > :after order by 1 limit :limit`,
@@ -363,18 +367,23 @@ async function reservedOf(db, skus) {
 /** What was written of SKUs: these, or `limit` after one. {sku, id, fingerprint}; null: not written, or not by one call. */
 async function writtenStocks(db, { skus, after, limit }) {
   const { rows } = await db.raw(
-    `select v.sku collate "C" as sku, l.inventory_item_id as id, m.fingerprint
-     from product_variant v
-     join product_variant_inventory_item l on l.variant_id = v.id and l.deleted_at is null
+    `select v.sku, v.id, m.fingerprint
+     from (
+       select v.sku collate "C" as sku, l.inventory_item_id as id
+       from product_variant v
+       join product_variant_inventory_item l on l.variant_id = v.id and l.deleted_at is null
+       where v.deleted_at is null and ${skus ? "v.sku = any(:skus)" : `v.sku collate "C" > :after and exists (
+         select from inventory_level n
+         where n.inventory_item_id = l.inventory_item_id and n.deleted_at is null and n.metadata #>> '{erp,as_of}' <> '')`}
+       order by 1 ${skus ? "" : "limit :limit"}
+     ) v
      cross join lateral (
-       select count(*) as levels,
-         case when count(distinct metadata #>> '{erp,fingerprint}') = 1
-              then min(metadata #>> '{erp,fingerprint}') end as fingerprint
+       select case when count(distinct metadata #>> '{erp,fingerprint}') = 1
+                   then min(metadata #>> '{erp,fingerprint}') end as fingerprint
        from inventory_level
-       where inventory_item_id = l.inventory_item_id and deleted_at is null and metadata #>> '{erp,as_of}' <> ''
+       where inventory_item_id = v.id and deleted_at is null and metadata #>> '{erp,as_of}' <> ''
      ) m
-     where v.deleted_at is null and ${skus ? "v.sku = any(:skus)" : `v.sku collate "C" > :after and m.levels > 0`}
-     order by 1 ${skus ? "" : "limit :limit"}`,
+     order by v.sku`,
     skus ? { skus } : { after, limit }
   )
   return rows
