@@ -31,7 +31,7 @@ import signal
 from datetime import UTC, datetime, timedelta
 from threading import Event
 
-from airflow.sdk import CronTriggerTimetable, dag, task
+from airflow.sdk import CronTriggerTimetable, dag, get_current_context, task
 
 from crossdock.airflow.defaults import ALERTED, DEFAULT_ARGS, START
 from crossdock.airflow.pairs import Pair, pairs
@@ -57,7 +57,8 @@ def inventory_stream(pair: Pair) -> None:
             """Write what was touched, at once, until the quarter of an hour is over or Airflow asks for an end."""
             stop = Event()
             signal.signal(signal.SIGTERM, lambda *_: stop.set())
-            with open_stream(pair) as ours:
+            context = get_current_context()
+            with open_stream(pair, f"{context['dag_run'].run_id}/{context['ti'].try_number}") as ours:
                 return ours.follow(end_of_window(datetime.now(UTC)), stop)
 
         stream()

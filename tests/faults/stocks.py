@@ -16,7 +16,6 @@ from tests.warehouse import Warehouse, today
 from crossdock.airflow import runtime
 from crossdock.airflow.pairs import Pair
 from crossdock.store.postgres import approve_target
-from crossdock.sync.flows import INVENTORY
 
 PLACES = ("WH-HAM", "WH-BER")
 
@@ -32,7 +31,7 @@ class Stocks(WebOrders):
     def new(self, count: int = 1, **values: Any) -> list[str]:
         """Nothing is older than this pair: what others have touched before is not read."""
         pair = Pair(name=self.pair)
-        version = f"{runtime.source(INVENTORY, pair).version}/{runtime.system('storefront', pair).inventory.version}"
+        version = f"{runtime.availability(pair).version}/{runtime.system('storefront', pair).inventory.version}"
         with psycopg.connect(self.store.dsn) as db:
             db.execute(
                 """

@@ -136,9 +136,8 @@ def open_run(flow: Flow, pair: Pair) -> Iterator[Run]:
 
 
 @contextmanager
-def open_stream(pair: Pair) -> Iterator[Stream]:
-    """The stream of ``inventory`` for the task that is at work."""
-    context = get_current_context()
+def open_stream(pair: Pair, name: str) -> Iterator[Stream]:
+    """The stream of ``inventory`` for the task of this name, which no other has had."""
     flow = replace(INVENTORY, overlap=pair.overlap)
     with open_store() as connection:
         store = PostgresStore(connection)
@@ -152,7 +151,6 @@ def open_stream(pair: Pair) -> Iterator[Stream]:
 
             return Sides(port(erp, flow.name), target, stirrings(erp), begin)
 
-        name = f"{context['dag_run'].run_id}/{context['ti'].try_number}"
         yield Stream(name, connect, lambda: holder(connection, pair.name, flow.name))
 
 
