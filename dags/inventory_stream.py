@@ -1,7 +1,7 @@
 """
 # Inventory, at once
 
-ERP -> storefront, about a second after stock has moved: the fast path of `inventory`, for those who need it.
+ERP -> storefront, without waiting for a DAG run: the fast path of `inventory`, for those who need it.
 
 **To switch it on**: `stream = true` in the pair's section of `crossdock.toml`, and unpause this DAG. The ERP's changes
 then wake this task alone; `inventory` runs every ten minutes and after `orders`. **To try it**: trigger this DAG; it
@@ -12,7 +12,7 @@ One task looks at the ERP and the shop every half second and, when anything was 
 `inventory`). Only the quality gate is left to `inventory`, and so is the hourly comparison of everything. Once a minute
 it reads the whole overlap. Each quarter of an hour the task ends and the next run takes over.
 
-It keeps one slot of a worker busy, and asks the ERP four questions a second.
+It keeps one slot of a worker busy, and asks the ERP and the shop two questions a second each.
 
 ## When it fails
 
