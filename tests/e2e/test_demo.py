@@ -48,7 +48,7 @@ def test_the_demo_brings_erp_and_shop_into_step_and_says_so(sandbox: Sandbox, ru
     assert "customers is in step" in said
     assert re.search(r"customers +read 50, created \d+, quarantined 3", said), said
     assert len(re.findall("quarantined: Account|quarantined: Contact", said)) == 3
-    assert re.search(r"items +read 95, created \d+, quarantined 1", said), said
+    assert re.search(r"items +read 98, created \d+, quarantined 1", said), said
     assert "quarantined: Product KP001" in said
     facts_file = run.parent / "demo.json"
     assert facts_file.stat().st_mode & 0o777 == 0o600
