@@ -34,7 +34,14 @@ class Product:
             row = self.one("SELECT * FROM crossdock.run WHERE flow = %s AND airflow_run = %s", flow or dag, run_id)
             if row["state"] != "drained":
                 return row
-            time.sleep(1)
+            self.wait_until_idle(dag)
+
+    def wait_until_idle(self, dag: str) -> None:
+        """Nothing runs and nothing is about to: a run that was drained has asked for one more."""
+        time.sleep(1)
+        path = f"/dags/{dag}/dagRuns?state=running&state=queued&limit=1"
+        while self.airflow.call("GET", path)["total_entries"]:
+            time.sleep(0.5)
 
     def query(self, text: str, *values: Any) -> list[dict[str, Any]]:
         with psycopg.connect(self.stack.store, row_factory=dict_row) as db:
