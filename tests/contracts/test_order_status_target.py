@@ -352,6 +352,17 @@ def test_a_line_that_the_shop_does_not_know_is_a_conflict(target, buy, sku):
     assert "ordli_X" in refusal(target, a_status(order, sent({"ordli_X": 1}))).reason
 
 
+def test_what_the_erp_has_sent_is_fulfilled_from_a_place_where_the_shop_has_nothing_free(target, shop, buy):
+    sku = buy.product(stock=9)
+    buy.stock(sku, {"WH-BER": 0})
+    order = buy.as_guest("a@guest.example", {sku: 5})["id"]
+    line = buy.lines(order)[sku]
+    first = sent({line: 2}, warehouse="WH-BER")
+    told(target, a_status(order, first))
+    told(target, a_status(order, first, sent({line: 3}), state="sent"), "f2")
+    assert [item["detail"]["fulfilled_quantity"] for item in look(shop, order)["items"]] == [5]
+
+
 def test_a_warehouse_without_a_location_is_named(target, shop, buy, sku):
     order = buy.as_guest("a@guest.example", {sku: 1})["id"]
     said = refusal(target, a_status(order, sent({buy.lines(order)[sku]: 1}, warehouse="WH-MOON")))

@@ -1,5 +1,6 @@
 const { randomUUID } = require("node:crypto")
 const { ContainerRegistrationKeys, Modules } = require("@medusajs/framework/utils")
+const { database } = require("./database")
 
 const SECONDS = 120
 
@@ -29,6 +30,7 @@ async function oneAtATime(req, res, next) {
   try {
     const shipment = req.body?.metadata?.erp_shipment
     if (shipment && (await isFulfilled(req, shipment))) return refuse(`Shipment ${shipment} is fulfilled already.`)
+    if (shipment) await letGo(req)
     next()
   } catch (error) {
     next(error)
@@ -41,6 +43,20 @@ async function isFulfilled(req, shipment) {
   const { data } = await query.graph({ entity: "order", fields, filters: { id: req.params.id } })
   const there = data[0]?.fulfillments ?? []
   return there.some((one) => !one.canceled_at && one.metadata?.erp_shipment === shipment)
+}
+
+/**
+ * What the ERP has sent has left, whatever the shop thinks it has there: of a part that leaves from elsewhere Medusa
+ * moves the rest of the reservation along, and refuses where nothing is free (2.18.0).
+ */
+async function letGo(req) {
+  const lines = (Array.isArray(req.body.items) ? req.body.items : []).map((item) => String(item?.id))
+  await database(req.scope).raw(
+    `update reservation_item set allow_backorder = true
+     where line_item_id = any(?) and deleted_at is null
+       and line_item_id in (select item_id from order_item where order_id = ? and deleted_at is null)`,
+    [lines, req.params.id]
+  )
 }
 
 module.exports = { oneAtATime }
