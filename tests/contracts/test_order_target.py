@@ -295,6 +295,25 @@ def test_an_answer_lost_at_any_call_is_made_good_by_the_next(target, sale, monke
         assert len(sale(order)["shipments."]) == 1
 
 
+def test_a_sale_that_tryton_forgot_to_process_is_processed_unless_it_is_to_wait(target, connect, erp, sale):
+    orders = [an_order(), an_order(held="a look first")]
+    put(target, *orders)
+    held = sale(orders[1])["id"]
+    erp.admin("model.sale.sale.write", [held], {"state": "confirmed"})  # as its server leaves it that dies here
+    later = orders[1].model_copy(update={"held": ""})
+    erp.admin(
+        "model.sale.configuration.write", [1], {"sale_process_after": {"__class__": "timedelta", "seconds": 3600}}
+    )
+    try:
+        put(connect(), later)
+        assert sale(later)["state"] == "confirmed"
+    finally:
+        erp.admin("model.sale.configuration.write", [1], {"sale_process_after": None})
+    put(target, orders[0], later)
+    assert [len(sale(one)["shipments."]) for one in (orders[0], later)] == [1, 1]
+    assert sale(later)["state"] == "processing"
+
+
 def test_a_draft_that_was_made_with_other_lines_is_put_right(target, sale, monkeypatch):
     order = an_order(a_line(2, "20.00"), a_line(1, "5.00", GLOVES))
     write = TrytonHook.write

@@ -3,7 +3,8 @@
 Facts (Tryton 8.0, tried): a sale in process is changed by writing its lines and validating an empty
 ``sale.amendment``, which clears waiting shipments and draft invoices and processes the sale again. Lines are only
 added to a draft: such a sale is one for a moment. A sale whose shipments are cancelled and whose lines all have
-quantity 0 is done, without an invoice.
+quantity 0 is done, without an invoice. Without a queue worker a sale is processed once its confirmation is kept: a
+server that dies in between leaves it confirmed, for ever (seen).
 """
 
 from __future__ import annotations
@@ -60,6 +61,8 @@ class Books:
         for key, row in there.items():
             self._try(key, self._bring, wanted[key], row)
         open_ = {key: row for key, row in there.items() if key not in self.refused and not wanted[key].cancelled}
+        if not self._company.processes_later:
+            self._press("process", [row for row in open_.values() if row["state"] == "confirmed"], "confirmed")
         self._press("quote", [row for row in open_.values() if row["state"] == "draft"], "draft")
         for key, row in open_.items():
             if key in self.refused:

@@ -119,6 +119,12 @@ class Company:
         return frozenset(row["name"] for row in table(self.rpc, "ir.module", [["state", "=", "activated"]], ["name"]))
 
     @cached_property
+    def processes_later(self) -> bool:
+        """Whether Tryton's people want confirmed sales to wait: then they have a queue worker, which forgets none."""
+        [setting] = table(self.rpc, "sale.configuration", [], ["sale_process_after"])[:1] or [{}]
+        return bool(setting.get("sale_process_after"))
+
+    @cached_property
     def currencies(self) -> dict[str, Record]:
         return {row["code"]: row for row in table(self.rpc, "currency.currency", [], ["code", "rounding"])}
 
