@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 import os
+import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 from sandbox import erp as sandbox_erp
 from sandbox.merchant import CUSTOMERS, Erp
 from sandbox.place import HOST
-from sandbox.service import free_port
+from sandbox.service import Service, free_port
 
 CONNECTION = "crossdock_test_erp"
 DATABASE = "erp"
@@ -31,6 +32,7 @@ class RunningErp:
 
     url: str
     admin: Erp
+    server: Service
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def account(self, **values: Any) -> tuple[str, int]:
@@ -70,6 +72,16 @@ class RunningErp:
         self.admin.create("product.image", {"template": template, "web_shop": True, "image": PICTURE})
         return number, template
 
+    def kill(self) -> None:
+        """As a power cut would (the database lives on)."""
+        assert self.server.process
+        os.killpg(self.server.process.pid, signal.SIGKILL)
+
+    def restart(self) -> None:
+        """After ``kill``."""
+        self.server.stop()
+        self.server.start().wait()
+
     def id_of(self, model: str, name: str) -> int:
         return self.admin.id_of(model, ["name", "=", name])
 
@@ -100,6 +112,6 @@ def erp(session: Path) -> Iterator[RunningErp]:
                 "password": given["password"], "extra": {"bearer": given["bearer"]},
             }))  # fmt: skip
             patch.setenv("_AIRFLOW_PROCESS_CONTEXT", os.environ.get("_AIRFLOW_PROCESS_CONTEXT", "server"))
-            yield RunningErp(url, Erp(url, DATABASE, given["admin password"]))
+            yield RunningErp(url, Erp(url, DATABASE, given["admin password"]), server)
     finally:
         server.stop()

@@ -6,6 +6,7 @@ import random
 import re
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 from tests.faults import proxy
@@ -115,6 +116,25 @@ def test_a_call_that_arrives_after_its_repetition_changes_nothing(world: WebOrde
             world.sync()
         time.sleep(5)
     assert order in world.heals() and world.unfinished() == []
+
+
+@pytest.mark.parametrize("call", ["create", "confirm", "payment"])
+@pytest.mark.parametrize("seconds", [0.05, 0.4])
+def test_an_erp_that_dies_in_the_middle_of_a_batch_has_every_order_once_when_it_is_back(
+    world: WebOrders, call: str, seconds: float
+) -> None:
+    orders = world.new(3)
+    world.buy.capture(orders[0])
+
+    def dies(send: proxy.Send) -> proxy.Answer | None:
+        threading.Timer(seconds, world.erp.kill).start()
+        return send()
+
+    with world.erp_line.fault(dies, WRITES[call], times=1), suppress(Retry):
+        world.sync()
+    time.sleep(seconds)
+    world.erp.restart()
+    assert set(orders) <= set(world.heals()) and world.unfinished() == []
 
 
 # ---------------------------------------------------------------- the task, the store, the operator

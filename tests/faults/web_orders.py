@@ -11,8 +11,14 @@ from typing import Any
 
 import psycopg
 from tests.buying import HOME, Buying
-from tests.faults.world import World
+from tests.faults.task import run_step
+from tests.faults.world import STEPS, World
+from tests.warehouse import Warehouse
 
+from crossdock.airflow import runtime
+from crossdock.airflow.pairs import Pair
+from crossdock.store.postgres import approve_target
+from crossdock.sync.flows import FLOWS
 from sandbox.erp import ORDERS
 
 
@@ -78,6 +84,46 @@ class WebOrders(World):
             ids.append(order["id"])
         self.placed += ids
         return ids
+
+    # ---- hands on the ERP, and the way back
+
+    def sell_and_take_back(self, order: str, amount: str) -> None:
+        """The order is sent, one piece comes back, and so much is paid back for it."""
+        [sale] = self.erp.admin.rows("sale.sale", [["web_id", "=", order]], "party")
+        self.warehouse.leave(self.warehouse.shipments(sale["id"])[0])
+        back = self.warehouse.take_back(sale["id"], 1, 0)
+        self.warehouse.receive(back)
+        self.warehouse.pay_back(amount, sale=back, party=sale["party"])
+
+    @cached_property
+    def warehouse(self) -> Warehouse:
+        return Warehouse(self.erp.admin)
+
+    def tell(self, **params: Any) -> None:
+        """A whole run of the way back."""
+        name = self.new_run()
+        with psycopg.connect(self.store.dsn) as db:
+            side = FLOWS["order_status"].target
+            approve_target(db, self.pair, side, runtime.fingerprint(side, Pair(name=self.pair)), "tests")
+        for step in STEPS[:-1]:
+            if not run_step("order_status", step, name, self.pair, **params)[0]:
+                break
+        run_step("order_status", "settle", name, self.pair, **params)
+
+    def back_in_shop(self, order: str) -> tuple[int, list[str], list[Decimal]]:
+        """How many fulfilments, how far its returns are, what was refunded."""
+        seen = self.buy.look(order, "id,*fulfillments,*returns")
+        refunds = [ref["amount"] for payment in self.buy.payments(order) for ref in payment["refunds"] or ()]
+        return len(seen["fulfillments"]), [one["status"] for one in seen["returns"]], sorted(map(_cents, refunds))
+
+    def documents(self, order: str) -> tuple[list[str], list[tuple[str, Decimal]]]:
+        """Returns of the order's sale and payments of both, as the ERP has them."""
+        [sale] = self.erp.admin.rows("sale.sale", [["web_id", "=", order]], "payments.number", "payments.amount")
+        backs = self.erp.admin.rows(
+            "sale.sale", [["origin", "=", f"sale.sale,{sale['id']}"]], "number", "payments.number", "payments.amount"
+        )
+        paid = [(one["number"], one["amount"]) for each in (sale, *backs) for one in each["payments."]]
+        return sorted(one["number"] for one in backs), sorted(paid)
 
     # ---- the truth on both sides, not through any connector
 
