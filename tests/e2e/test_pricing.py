@@ -79,9 +79,8 @@ def proved(product: Product) -> str:
 def test_every_price_of_the_merchant_is_in_the_shop_and_both_sides_say_the_same(product, goods):
     in_step = product.one("SELECT count(*) FROM crossdock.ledger WHERE flow = 'prices' AND target_id IS NOT NULL")
     entries = product.one("SELECT count(*) FROM crossdock.price_entry WHERE quantities <> '{}'")
-    waiting = product.one(
-        "SELECT count(*) FROM crossdock.parked WHERE flow = 'prices'"
-    )  # their products are quarantined
+    # of products that are quarantined
+    waiting = product.one("SELECT count(*) FROM crossdock.parked WHERE flow = 'prices'")
     assert in_step["count"] + waiting["count"] == entries["count"] > 1_500
     assert product.query("SELECT 1 FROM crossdock.quarantine WHERE flow LIKE 'price%%' AND resolved_at IS NULL") == []
     assert proved(product) == "success"
