@@ -73,9 +73,10 @@ class Inventory:
         return self._rpc.now()
 
     def touched(self, window: Window) -> Iterator[Sequence[str]]:
-        """By moves, lines of sales, products, their units and components. One call for each of these.
+        """By moves, lines of sales, and products with their units and components: one call for each of the three.
 
         A stock inventory is seen by the moves it makes. A move that is deleted leaves no trace but at the sale's line.
+        Of a component that changes the kit is told: the parts are its family.
         """
         if window.since is None:
             yield from self.skus()
@@ -85,11 +86,8 @@ class Inventory:
         which |= self._products(
             "sale.line", [["product", "!=", None], ["OR", late, ["sale.last_modified_at", *late[1:]]]]
         )
-        if self._has_kits:
-            fields = ("product", "parent_product", "parent_template.products")
-            for row in table(self._rpc, "product.component", [late], fields):
-                which |= {row["product"], row["parent_product"], *row["parent_template."]["products"]} - {None}
-        paths = ("", "template.", "template.default_uom.", "template.sale_uom.")
+        paths = ["", "template.", "template.default_uom.", "template.sale_uom."]
+        paths += ["components.", "template.components."] if self._has_kits else []
         changed = ["OR", *([f"{path}last_modified_at", *late[1:]] for path in paths)]
         first, *rest = list(_chunks(which)) or [[]]
         for where in (["OR", changed, ["id", "in", first]], *(["id", "in", chunk] for chunk in rest)):
