@@ -73,6 +73,26 @@ def test_what_could_not_be_picked_waits_in_another_shipment(source, warehouse):
     assert [(one.status, one.sent_on) for one in ours.shipments] == [("sent", today())] * 2
 
 
+def test_kits_are_sent_as_often_as_all_their_parts_are(source, warehouse, erp):
+    """KIT001: a helmet, ear defenders, five pairs of gloves."""
+    kit = erp.admin.id_of("product.product", ["code", "=", "KIT001"])
+    sale = warehouse.order(lines=[["create", [{**warehouse.line(A, 3), "product": kit}, warehouse.line(B, 1)]]])
+    [first] = warehouse.shipments(sale)
+    ours = status(source, warehouse, sale)
+    assert (ours.state, ours.promised, parts(ours.shipments[0])) == ("open", today(), {A: 3, B: 1})
+    [row] = erp.admin("model.stock.shipment.out.read", [first], ["inventory_moves.product.code"])
+    codes = [move["product."]["code"] for move in sorted(row["inventory_moves."], key=lambda move: move["id"])]
+    picked = {"SH001-YELLOW": 3, "ED001": 3, "NG001-M": 11}
+    warehouse.leave(first, *(picked.get(code, 1) for code in codes))
+    ours = status(source, warehouse, sale)
+    assert [(one.status, parts(one)) for one in ours.shipments] == [("sent", {A: 2, B: 1}), ("open", {A: 1})]
+    assert ours.state == "partly sent"
+    warehouse.leave(warehouse.shipments(sale)[1])
+    ours = status(source, warehouse, sale)
+    assert (ours.state, [parts(one) for one in ours.shipments]) == ("sent", [{A: 2, B: 1}, {A: 1}])
+    assert flat(source.read([warehouse.web_id(sale)])) == flat(source.read([warehouse.web_id(sale)]))
+
+
 def test_the_same_product_on_two_lines_is_told_by_line_and_pieces_of_one_line_add_up(source, warehouse):
     sale = warehouse.order((A, 4), (f"{A}\nrounding", 1), (B, 2), ("added by the ERP's people", 7), ("", 9))
     [shipment] = status(source, warehouse, sale).shipments

@@ -563,6 +563,20 @@ def test_what_was_sent_cannot_be_cancelled(target, warehouse, sale):
     assert sale(order)["total_amount"] == order.charged
 
 
+def test_an_order_of_a_kit_is_booked_and_what_becomes_of_it_in_the_shop_is_for_a_person(target, sale):
+    order = an_order(a_line(2, "80.00", "KIT001"), a_line(1, "20.00", GLOVES))
+    put(target, order)
+    booked = sale(order)
+    assert (booked["state"], booked["total_amount"], len(booked["shipments."])) == ("processing", order.charged, 1)
+    put(target, order)
+    assert sale(order) == booked
+    edited = changed(order, lines=(order.lines[0],))
+    for later in (cancelled(order), edited):
+        refused = refusal(target, later)
+        assert refused.code == "conflict" and "holds a kit" in refused.reason
+        assert sale(order) == booked
+
+
 # ------------------------------------------------------------------ money
 
 

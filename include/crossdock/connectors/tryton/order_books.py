@@ -18,13 +18,14 @@ from crossdock.connectors.tryton import order_mapping
 from crossdock.connectors.tryton.order_mapping import ROUNDING, Change, Document, changes, line_values
 from crossdock.connectors.tryton.order_references import Company, References
 from crossdock.connectors.tryton.reading import ALL, Record, table
+from crossdock.connectors.tryton.stock_rows import KITS
 from crossdock.errors import Reject
 
 SALE = (
     "web_id", "state", "number", "total_amount", "party", "currency", "shipment_address", "create_uid",
     "shipments.number", "shipments.state", "shipment_returns.number", "shipment_returns.state",
     "lines.note", "lines.product", "lines.quantity", "lines.unit_price", "lines.taxes", "lines.moves_ignored",
-    "lines.moves.state", "lines.moves.quantity", "lines.moves.shipment",
+    "lines.moves.state", "lines.moves.quantity", "lines.moves.shipment", "lines.product.template.type",
 )  # fmt: skip
 STATE = ("web_id", "state", "number", "party", "currency", "total_amount")
 
@@ -294,6 +295,7 @@ class Books:
         if found:
             order_mapping.rest(one, self._total(one))
         if found or moved or twice:
+            self._no_kits(one, row)
             touched = [move for change in found if change.there for move in change.there["moves."]] + twice
             touched += _moves(row) if moved else []
             self._allow(one, row, touched, (*_AT_HAND, *_LEFT))
@@ -304,6 +306,7 @@ class Books:
         """Nothing is left of it: its shipments are cancelled, it has no invoice, every line has quantity 0."""
         if not (any(line["quantity"] for line in row["lines."]) or any(map(_is_pending, row.get("amendments.", [])))):
             return
+        self._no_kits(one, row)
         self._allow(one, row, _moves(row), _LEFT)
         if open_ := [ship for ship in row["shipments."] if ship["state"] != "cancelled"]:
             self._rpc.write("model.stock.shipment.out.cancel", [ship["id"] for ship in open_])
@@ -318,6 +321,16 @@ class Books:
             if line["quantity"] or ignored:
                 actions.append(["write", [line["id"]], {"quantity": 0.0, "moves_ignored": [["add", ignored]]}])
         self._write(row, actions, description="Cancelled in the web shop")
+
+    def _no_kits(self, one: Document, row: Record) -> None:
+        """Raises Reject: of a kit Tryton moves the components, and a changed line leaves them as they were."""
+        if any(line["product"] and line["product."]["template."]["type"] == KITS for line in row["lines."]):
+            what = "cancelled" if one.cancelled else "changed"
+            raise Reject(
+                "conflict",
+                f"Order {one.reference} was {what} in the shop; it holds a kit and is in process in Tryton.",
+                "Change or cancel the sale and its shipments in Tryton by hand; then accept this order as it is.",
+            )
 
     def _allow(self, one: Document, row: Record, moves: Sequence[Record], states: Sequence[str]) -> None:
         """Raises Reject where the warehouse was faster."""

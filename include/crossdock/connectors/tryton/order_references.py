@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from crossdock.connectors.tryton.order_mapping import CENT, Document, Rules, SaleLine, address_name, folded
-from crossdock.connectors.tryton.reading import ALL, Record, table
+from crossdock.connectors.tryton.reading import ALL, Record, modules, table
 from crossdock.connectors.tryton.reading import Rpc as Reader
 from crossdock.domain.order import Order, Place
 from crossdock.errors import Misconfigured, Reject
@@ -62,7 +62,7 @@ def missing(rpc: Reader) -> list[str]:
             for code, tax in (names.tax_codes or {}).items()
         ),
     ]
-    active = {row["name"] for row in table(rpc, "ir.module", [["state", "=", "activated"]], ["name"])}
+    active = modules(rpc)
     said = [
         f"Module {module} is not active: {meaning}."
         for module, meaning in (
@@ -116,7 +116,7 @@ class Company:
 
     @cached_property
     def modules(self) -> frozenset[str]:
-        return frozenset(row["name"] for row in table(self.rpc, "ir.module", [["state", "=", "activated"]], ["name"]))
+        return modules(self.rpc)
 
     @cached_property
     def processes_later(self) -> bool:

@@ -12,10 +12,8 @@ from datetime import datetime
 from functools import cached_property
 from typing import Any
 
-import msgspec
-
 from crossdock.connectors.tryton import status_mapping
-from crossdock.connectors.tryton.reading import Record, Rpc, table
+from crossdock.connectors.tryton.reading import Record, Rpc, modules, raw, table
 
 _SALE, _INVOICE, _LINE = "sale.sale", "account.invoice", "account.invoice.line"
 
@@ -34,7 +32,7 @@ class Returns:
         owners = {_reference(_SALE, order["id"]): order["id"] for order in orders}
         newest, later = list(owners), []
         while newest:
-            sales = self._raw(_SALE, [["origin", "in", newest]], status_mapping.LATER_FIELDS)
+            sales = raw(self._rpc, _SALE, [["origin", "in", newest]], status_mapping.LATER_FIELDS)
             sales = [sale for sale in sales if _reference(_SALE, sale["id"]) not in owners]
             owners |= {_reference(_SALE, sale["id"]): owners[sale["origin"]] for sale in sales}
             newest = [_reference(_SALE, sale["id"]) for sale in sales]
@@ -98,7 +96,7 @@ class Returns:
         """Those that are posted."""
         if invoices:
             where = [["id", "in", sorted(invoices)], ["number", "!=", None], ["state", "in", ["posted", "paid"]]]
-            for row in self._raw(_INVOICE, where, status_mapping.INVOICE_FIELDS):
+            for row in raw(self._rpc, _INVOICE, where, status_mapping.INVOICE_FIELDS):
                 if row["total_amount"]["decimal"].startswith("-"):
                     yield invoices[row["id"]], row
 
@@ -109,7 +107,7 @@ class Returns:
         credited = {_reference(_INVOICE, invoice): order for invoice, order in invoices.items()}
         of = [["origin", "in", sorted(sales)], *([["line.move.origin", "in", sorted(credited)]] if credited else [])]
         where = [["kind", "=", "payable"], ["state", "=", "succeeded"], ["OR", *of]]
-        for row in self._raw("account.payment", where, (*status_mapping.PAYMENT_FIELDS, *_OF)):
+        for row in raw(self._rpc, "account.payment", where, (*status_mapping.PAYMENT_FIELDS, *_OF)):
             order = sales.get(row["origin"] or "") or credited.get(_move(row) or "")
             if order is not None:
                 yield order, {name: value for name, value in row.items() if name not in ("origin", "line.")}
@@ -117,14 +115,7 @@ class Returns:
     @cached_property
     def _pays(self) -> bool:
         """Whether payments can be of sales."""
-        where = [["state", "=", "activated"], ["name", "=", "sale_payment"]]
-        return bool(table(self._rpc, "ir.module", where, ["name"]))
-
-    def _raw(self, model: str, where: list[Any], fields: Sequence[str]) -> list[Record]:
-        """As ``table``, values as they travel."""
-        content = self._rpc.ask(f"model.{model}.search_read", where, 0, None, [["id", "ASC"]], list(fields))
-        rows: list[Record] = msgspec.json.decode(content)
-        return rows
+        return "sale_payment" in modules(self._rpc)
 
 
 _OF = ("origin", "line.move.origin")

@@ -10,9 +10,9 @@ from typing import Any, Protocol
 
 import msgspec
 
-from crossdock.connectors.tryton import status_mapping
+from crossdock.connectors.tryton import kits, status_mapping
 from crossdock.connectors.tryton.order_returns import Returns
-from crossdock.connectors.tryton.reading import Record, Rpc, table
+from crossdock.connectors.tryton.reading import Record, Rpc, modules, table
 from crossdock.connectors.tryton.rows import stable
 from crossdock.connectors.tryton.status_mapping import SHIPMENTS
 from crossdock.domain.order_status import OrderStatus
@@ -94,6 +94,10 @@ class Statuses:
         raise Reject("no_file", f"An order refers to a file {ref}.", "This is a defect: report it.")
 
     @cached_property
+    def _sells_kits(self) -> bool:
+        return "product_kit" in modules(self._rpc)
+
+    @cached_property
     def _settings(self) -> Names:
         settings: Names = self._rpc.settings
         return settings
@@ -135,6 +139,8 @@ class Statuses:
     def _rows(self, sales: Sequence[Record]) -> list[Row]:
         """With all that came of them."""
         more = self._returns.of(sales)
+        if self._sells_kits:
+            kits.fill(self._rpc, [each for sale in sales for each in (sale, *more[sale["id"]]["later"])])
         shipments = {
             sale["id"]: [one["id"] for each in (sale, *more[sale["id"]]["later"]) for one in each["shipments."]
                          if one["state"] == "done"]

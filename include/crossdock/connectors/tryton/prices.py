@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol
 from zoneinfo import ZoneInfo
 
 from crossdock.connectors.tryton import price_mapping
-from crossdock.connectors.tryton.reading import ALL, Record, Rpc, ids, pages, table
+from crossdock.connectors.tryton.reading import ALL, Record, Rpc, ids, modules, pages, table
 from crossdock.domain.price import BASE, Article, Layer, Member, Question, Rule
 from crossdock.errors import Misconfigured, Reject
 from crossdock.ports import Wanted
@@ -230,7 +230,7 @@ class Prices:
 
     @cached_property
     def _modules(self) -> frozenset[str]:
-        return frozenset(row["name"] for row in table(self._rpc, "ir.module", [["state", "=", "activated"]], ["name"]))
+        return modules(self._rpc)
 
     @property
     def _sells_by_lists(self) -> bool:

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from zoneinfo import ZoneInfo
 
 from crossdock.connectors.tryton import stock_rows
-from crossdock.connectors.tryton.reading import ALL, Record, Rpc, pages, table
+from crossdock.connectors.tryton.reading import ALL, Record, Rpc, modules, pages, table
 from crossdock.connectors.tryton.stock_rows import KITS, OPEN, Warehouse
 from crossdock.domain.stock import Goods
 from crossdock.errors import Misconfigured
@@ -200,8 +200,7 @@ class Inventory:
 
     @cached_property
     def _has_kits(self) -> bool:
-        where = [["state", "=", "activated"], ["name", "=", "product_kit"]]
-        return bool(table(self._rpc, "ir.module", where, ["name"]))
+        return "product_kit" in modules(self._rpc)
 
     @cached_property
     def _warehouses(self) -> tuple[Warehouse, ...]:
