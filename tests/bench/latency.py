@@ -188,7 +188,10 @@ def _streaming(airflow: Client) -> Iterator[Callable[[], None]]:
 
     nothing is measured: by its schedule one follows the other within seconds.
     """
-    pause: Callable[[bool], Any] = lambda paused: airflow.call("PATCH", "/dags/inventory", {"is_paused": paused})  # noqa: E731
+
+    def pause(paused: bool) -> None:
+        airflow.call("PATCH", "/dags/inventory", {"is_paused": paused})
+
     pause(True)
     airflow.unpause("inventory_stream")
 
