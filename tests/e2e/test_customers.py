@@ -22,7 +22,7 @@ from sandbox.service import SandboxError
 @pytest.fixture(scope="module")
 def first(product: Product) -> dict[str, Any]:
     """The books of the first run: whichever it was, the first that wrote something."""
-    product.airflow.unpause("customers")
+    product.only("customers")
     product.sync()
     return product.one(
         "SELECT * FROM crossdock.run WHERE flow = 'customers' AND counts ->> 'created' <> '0' ORDER BY id LIMIT 1"

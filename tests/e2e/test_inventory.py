@@ -19,9 +19,10 @@ from sandbox.place import VENV
 @pytest.fixture(scope="module")
 def goods(product: Product) -> list[str]:
     """SKUs that can be bought, at their places."""
+    product.only("customers", "items", "pricing", "inventory", "orders")
     for dag, flow in (("customers", ""), ("items", ""), ("pricing", "prices"), ("inventory", ""), ("orders", "")):
-        product.airflow.unpause(dag)
         product.sync(dag, flow)
+    product.only("customers", "inventory", "orders")
     return opening.goods(product.stack)
 
 

@@ -18,11 +18,11 @@ ORDER_FIELDS = "fields=id,status,metadata,fulfillment_status,*fulfillments,*fulf
 @pytest.fixture(scope="module")
 def goods(product: Product) -> list[str]:
     """SKUs that can be bought; all that orders need is in step and runs by itself."""
+    product.only("customers", "items", "pricing", "inventory")
     for dag, flow in (("customers", ""), ("items", ""), ("pricing", "prices"), ("inventory", "")):
-        product.airflow.unpause(dag)
         product.sync(dag, flow)
     skus = opening.goods(product.stack)
-    product.airflow.unpause("orders")
+    product.only("customers", "orders")
     product.sync("orders")
     return skus
 

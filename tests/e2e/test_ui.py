@@ -21,8 +21,8 @@ DOZEN = [f"C{n:04d}" for n in range(13, 25)]
 
 
 @pytest.fixture(scope="module")
-def page(airflow, tmp_path_factory) -> Iterator[browser.Browser]:
-    airflow.unpause("customers")
+def page(product, airflow, tmp_path_factory) -> Iterator[browser.Browser]:
+    product.only("customers")
     airflow.run("customers")
     with browser.chromium(Path(tmp_path_factory.mktemp("chromium"))) as page:
         page.size(1500, 950)
