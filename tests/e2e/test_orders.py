@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
+import psycopg
 import pytest
 from tests.buying import HOME, Buying, RunningShop
 from tests.e2e.product import Product
@@ -129,6 +132,48 @@ def test_an_order_is_in_the_erp_by_itself_within_moments(product: Product, buy: 
     while not product.erp("model.sale.sale.search_count", [["web_id", "=", order["id"]], ["state", "=", "processing"]]):
         assert time.monotonic() - placed < 90, "neither hint nor poll has brought it"
         time.sleep(0.5)
+
+
+@pytest.fixture
+def two_schedulers(product: Product) -> Iterator[None]:
+    """Airflow's scheduler a second time, as for high availability."""
+    [first] = [one for one in product.stack.airflow.services() if one.name == "airflow scheduler"]
+    alive = "/jobs?job_type=SchedulerJob&is_alive=true"
+    second = replace(
+        first,
+        log=first.log.with_name("second-scheduler.log"),
+        ready=lambda: product.airflow.call("GET", alive)["total_entries"] == 2,
+    ).start()
+    try:
+        second.wait()
+        yield
+    finally:
+        second.stop()
+
+
+def test_two_schedulers_at_once_book_each_order_once(
+    product: Product, two_schedulers: None, buy: Buying, goods: list[str]
+) -> None:
+    orders, at_work = [], set()
+    deadline = time.monotonic() + 300
+    while len(at_work) < 2 or len(orders) < 6:
+        assert time.monotonic() < deadline, "one of them does all the work"
+        orders.append(buy.as_guest(f"guest{len(orders)}@schedulers.example", {goods[1]: 1})["id"])
+        runs = [product.airflow.trigger("orders", {}) for _ in range(2)]
+        for run in runs:
+            product.airflow.wait("orders", run)
+        at_work |= queued_by(product, runs)
+    product.sync("orders", keys=orders)
+    sales = product.erp.rows("sale.sale", [["web_id", "in", orders]], "web_id", "state", "shipments")
+    assert sorted(one["web_id"] for one in sales) == sorted(orders)
+    assert all(one["state"] == "processing" and len(one["shipments"]) == 1 for one in sales)
+
+
+def queued_by(product: Product, runs: list[str]) -> set[int]:
+    """The schedulers that have given tasks of these runs to be done."""
+    query = "SELECT DISTINCT queued_by_job_id FROM task_instance WHERE run_id = ANY(%s) AND queued_by_job_id > 0"
+    with psycopg.connect(product.stack.cluster.dsn("airflow")) as db:
+        return {row[0] for row in db.execute(query, [runs])}
 
 
 def test_shipments_and_tracking_come_back_in_parts_and_once(product: Product, buy: Buying, goods: list[str]) -> None:

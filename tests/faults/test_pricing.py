@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import random
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
@@ -95,6 +96,39 @@ def test_all_prices_of_the_merchant_are_told_and_what_both_sides_say_is_the_same
         waiting = db.execute("SELECT key, needs FROM parked WHERE (pair, flow) = (%s, 'prices')", (PAIR,)).fetchall()
     assert told + len(waiting) == computed and told > 1_000
     assert "all as the ERP says" in between.prove()
+
+
+def test_every_kind_of_visitor_pays_the_erps_price_of_every_sku_at_every_border_of_a_tier(between):
+    """All distinct sets of lists and a guest; 500 of it in real carts. A list that leaks is a price of another."""
+    with psycopg.connect(between.dsn) as connection:
+        every = connection.execute(
+            """
+            WITH visitor AS (
+                SELECT DISTINCT ON (layers) account FROM crossdock.price_member WHERE pair = %(pair)s AND refused = ''
+                UNION ALL
+                SELECT NULL
+            ),
+            border AS (
+                SELECT DISTINCT sku, greatest(least - step.back, 1) AS quantity
+                FROM crossdock.price_entry
+                CROSS JOIN unnest(array_append(quantities, 1)) AS least
+                CROSS JOIN (VALUES (0), (1)) AS step (back)
+                WHERE pair = %(pair)s
+            )
+            SELECT account, sku, quantity FROM visitor CROSS JOIN border
+            """,
+            {"pair": PAIR},
+        ).fetchall()
+        wanted = between.book(connection).in_step([Wanted(*row) for row in every])
+    erp = {one: price for one, price in between.tryton.prices.quotes(wanted).items() if price is not None}
+    shop = between.medusa.prices.quotes(list(erp))
+    assert len(erp) > 5_000 and len({one.account for one in erp}) > 8
+    assert {one: (price, shop[one]) for one, price in erp.items() if shop[one] != price} == {}
+    some, buy = random.Random(6).sample(sorted(erp, key=str), 500), Buying(between.shop)
+    for sku in {one.sku for one in some}:
+        buy.stock(sku, {"WH-HAM": 100_000})
+    carts = between.medusa.prices.carts(some)
+    assert {one: (erp[one], carts.get(one)) for one in some if carts.get(one) != erp[one]} == {}
 
 
 def test_nothing_new_is_not_told_again(between):
