@@ -19,6 +19,21 @@ pytest_plugins = ["tests.erp_fixtures", "tests.shop_fixtures", "tests.skips"]
 _SESSIONS = ROOT / ".run" / "test"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What ``make test`` keeps together on one of its two workers: a file, and all that share the one running product.
+
+    These begin, because they take longest.
+    """
+    items.sort(key=lambda item: not _on_the_stack(item))
+    for item in items:
+        together = "the stack" if _on_the_stack(item) else str(item.path.relative_to(ROOT))
+        item.add_marker(pytest.mark.xdist_group(together))
+
+
+def _on_the_stack(item: pytest.Item) -> bool:
+    return isinstance(item, pytest.Function) and "systems" in item.fixturenames
+
+
 @pytest.fixture(scope="session")
 def session() -> Iterator[Path]:
     """A folder for the servers of this test session. What a killed session left behind is stopped and removed."""

@@ -179,7 +179,7 @@ class Client:
         while (state := str(self.call("GET", path)["state"])) not in ("success", "failed"):
             if time.monotonic() > deadline:
                 raise SandboxError(f"The run {run_id} of {dag} is still {state} after {seconds:.0f} s.")
-            time.sleep(0.1)
+            time.sleep(0.25)
         return state
 
     def finish(self, dag: str, run_id: str, seconds: float = 300) -> str:
