@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from sandbox.fleet import Fleet
-from sandbox.place import ROOT
+from sandbox.place import ROOT, locked
 from sandbox.postgres import Cluster
 from sandbox.service import command_line, free_port
 
@@ -37,16 +37,21 @@ def _on_the_stack(item: pytest.Item) -> bool:
 @pytest.fixture(scope="session")
 def session() -> Iterator[Path]:
     """A folder for the servers of this test session. What a killed session left behind is stopped and removed."""
-    for left in _SESSIONS.glob("*"):
-        if not command_line(int(left.name)):
-            for fleet in ("stack", "airflow", "shop"):
-                Fleet(left / fleet).sweep()
-            for data in (left / "stack" / "postgres", left / "pg", left / "faults"):
-                Cluster(data, 0, "").remove()
-            shutil.rmtree(left)
+    with locked("tests"):
+        for left in _SESSIONS.glob("*"):
+            if not command_line(int(left.name)):
+                _clear(left)
     folder = _SESSIONS / str(os.getpid())
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear(left: Path) -> None:
+    for fleet in ("stack", "airflow", "shop"):
+        Fleet(left / fleet).sweep()
+    for data in (left / "stack" / "postgres", left / "pg", left / "faults"):
+        Cluster(data, 0, "").remove()
+    shutil.rmtree(left)
 
 
 @pytest.fixture(scope="session")

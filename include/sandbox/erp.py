@@ -6,7 +6,6 @@ it over HTTP. Standard library only: everything here runs before anything is ins
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
@@ -14,12 +13,10 @@ import sqlite3
 import subprocess
 import tempfile
 import venv
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from sandbox import merchant
-from sandbox.place import CACHE, ERP_VENV, HOST
+from sandbox.place import CACHE, ERP_VENV, HOST, locked
 from sandbox.service import SandboxError, Service, answers, free_port, run
 
 CREDENTIALS = merchant.CREDENTIALS
@@ -51,7 +48,7 @@ def install() -> None:
 
     Raises SandboxError when a package cannot be installed.
     """
-    with _locked("erp-install.lock"):
+    with locked("erp-install"):
         if _outdated(ERP_VENV, _LOCK):
             try:
                 venv.create(ERP_VENV, clear=True, with_pip=True)
@@ -74,7 +71,7 @@ def template() -> Path:
     """
     made_from = b"".join((_LOCK.read_bytes(), Path(merchant.__file__).read_bytes(), *map(str.encode, _MODULES)))
     finished = CACHE / f"erp-template-{hashlib.sha256(made_from).hexdigest()[:16]}.sqlite"
-    with _locked("erp-template.lock"):
+    with locked("erp-template"):
         if not finished.exists():
             for stale in CACHE.glob("erp-template-*"):
                 shutil.rmtree(stale) if stale.is_dir() else stale.unlink()
@@ -140,15 +137,6 @@ def _environment(directory: Path) -> dict[str, str]:
         "TRYTOND_DATABASE__PATH": str(directory),
         "TRYTOND_WEB__ROOT": str(_WEB_ROOT),
     }
-
-
-@contextmanager
-def _locked(name: str) -> Iterator[None]:
-    """One process at a time."""
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / name).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def _outdated(target: Path, lock: Path) -> bool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -18,3 +21,12 @@ HOST = "127.0.0.1"
 _FIRST = int(os.environ.get("CROSSDOCK_PORT", "18400"))
 _NAMES = ("airflow", "erp", "storefront", "postgres", "mail", "mailbox")
 PORTS = {name: _FIRST + offset for offset, name in enumerate(_NAMES)}
+
+
+@contextmanager
+def locked(name: str) -> Iterator[None]:
+    """One process at a time."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

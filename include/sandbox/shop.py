@@ -7,7 +7,6 @@ as a PostgreSQL template; a fresh shop is a copy of it.
 from __future__ import annotations
 
 import base64
-import fcntl
 import hashlib
 import hmac
 import json
@@ -22,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sandbox.place import CACHE, HOST, STOREFRONT
+from sandbox.place import CACHE, HOST, STOREFRONT, locked
 from sandbox.postgres import Cluster
 from sandbox.service import SandboxError, Service, answers, free_port
 
@@ -52,9 +51,7 @@ def install() -> None:
     """``npm ci`` of what the lock file names, only if it has changed. Raises SandboxError without Node 20 or npm."""
     stamp = _MODULES / ".crossdock"
     wanted = _digest(_LOCK, STOREFRONT / "package.json")
-    CACHE.mkdir(parents=True, exist_ok=True)
-    with (CACHE / "shop-install.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked("shop-install"):
         if stamp.exists() and stamp.read_text() == wanted:
             return
         npm = ["npm", "ci", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
@@ -67,7 +64,6 @@ def template(postgres: Cluster) -> str:
 
     Built once (half a minute) and kept as a dump beside the cluster, so that another cluster only restores it.
     """
-    CACHE.mkdir(parents=True, exist_ok=True)
     shapes = (
         _LOCK,
         STOREFRONT / "medusa-config.js",
@@ -76,8 +72,7 @@ def template(postgres: Cluster) -> str:
     )
     name = f"shop_template_{_digest(*shapes)[:12]}"
     dump = CACHE / f"{name}.dump"
-    with (CACHE / "shop.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with locked("shop"):
         if name not in postgres.databases():
             if not dump.exists():
                 for stale in CACHE.glob("shop_template_*"):

@@ -12,6 +12,7 @@ from tests.buying import Buying, RunningShop
 from tests.e2e.product import Product
 from tests.warehouse import Warehouse, today
 
+from crossdock.connectors.threepl.inbox import STILL
 from sandbox import opening
 from sandbox.place import VENV
 
@@ -130,10 +131,9 @@ def test_good_and_bad_files_of_the_3pl(product: Product, goods: list[str], shop:
 
 def drop(product: Product, name: str, counts: dict[str, str]) -> None:
     """A file of the warehouse that has been there long enough to be whole."""
-    file = product.stack.inbox / name
-    file.write_text("".join(f"{line}\n" for line in ["sku,quantity", *map(",".join, counts.items())]))
-    then = time.time() - 15
-    os.utime(file, (then, then))
+    lines = ["sku,quantity", *map(",".join, counts.items())]
+    (product.stack.inbox / name).write_text("".join(f"{line}\n" for line in lines))
+    time.sleep(STILL.total_seconds() + 1)
 
 
 def test_stock_edited_in_the_shop_comes_back(product: Product, goods: list[str], buy: Buying) -> None:

@@ -390,9 +390,32 @@ def test_an_early_record_waits_and_is_taken_up_when_its_need_is_met(early):
     world.later()
     acme(world, "1", "C-1")
     _, books = world.sync()
-    assert (books.created, books.waiting) == (1, 1)
+    assert (books.created, books.taken_up) == (1, 0)
     _, books = world.sync()
     assert (books.taken_up, books.created) == (1, 1) and world.query("select * from parked") == []
+
+
+def test_a_record_that_waits_leaves_the_other_runs_nothing_to_do(early):
+    world = early
+    acme(world, "7", "C-7", tax_id="C-1")
+    world.sync()
+    world.later()
+    run = world.run()
+    assert not world.step(run, "extract")
+    assert world.query("select key from parked") == [("C-7",)]
+
+
+@pytest.mark.parametrize("how", ["everything is read", "a day has passed"])
+def test_a_record_that_waits_and_is_deleted_in_the_source_waits_no_more(early, how):
+    world = early
+    acme(world, "7", "C-7", tax_id="C-1")
+    world.sync()
+    world.later()
+    world.erp.drop("7")
+    if how == "a day has passed":
+        world.query("update run set started_at = started_at - interval '25 hours' returning 1")
+    world.sync(full=how == "everything is read")
+    assert world.query("select * from parked") == []
 
 
 def test_the_same_key_bad_in_two_runs_is_one_open_row(world):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from tests.engine.accounts import acme, many
 from tests.fakes import Told
 
 from crossdock.errors import QualityStop, Retry, Stop, WritesOff
+from crossdock.sync import steps
 from crossdock.sync.run import BatchFailure, RowFailure, Verdict
 
 
@@ -364,6 +367,17 @@ def test_a_second_run_finds_the_first_at_work_and_ends_at_once(world):
         world.step(first, step)
     assert world.step(first, "settle").again is True
     assert world.query("select count(*) from lease") == [(0,)]
+
+
+@pytest.mark.parametrize(("asked", "again"), [(timedelta(minutes=-1), False), (timedelta(minutes=1), True)])
+def test_a_run_at_work_is_followed_by_another_only_if_that_was_asked_for_after_it_began(world, asked, again):
+    first = world.run()
+    world.step(first, "extract")
+    second = world.run()
+    second.asked_at = datetime.now(UTC) + asked
+    assert not steps.extract(second)
+    assert world.step(second, "settle").state == "drained"
+    assert world.step(first, "settle").again is again
 
 
 def test_the_erp_is_away_and_the_next_run_heals(world):

@@ -132,6 +132,7 @@ def open_run(flow: Flow, pair: Pair) -> Iterator[Run]:
             gate=_Later(lambda: ExpectationsGate(PostgresHook(STORE).get_uri())),
             request=request(context["params"]),
             go_live=pair.go_live,
+            asked_at=context["dag_run"].start_date,
         )
 
 

@@ -11,7 +11,7 @@ from psycopg import sql
 from crossdock.errors import Stop, WritesOff
 from crossdock.ports import Outcome, Put
 from crossdock.store.stage import StageTables
-from crossdock.store.statements import NONE, WITHDRAWN
+from crossdock.store.statements import NONE, UNMET, WITHDRAWN
 from crossdock.sync.flow import Flow
 from crossdock.sync.run import Decided, Form, Held, Refusal, Run, Suspect
 
@@ -123,26 +123,13 @@ class Outbox(StageTables):
                      AND NOT q.replay
                      AND NOT %(force)s
                     LEFT JOIN LATERAL (
-                        SELECT string_agg(need, ', ') AS missing
-                        FROM unnest(w.needs) AS need
-                        WHERE NOT EXISTS (
-                            SELECT FROM ledger x
-                            WHERE x.pair = %(pair)s
-                              AND x.flow = split_part(need, ':', 1)
-                              AND x.key = substr(need, strpos(need, ':') + 1)
-                              AND x.target_id IS NOT NULL
-                              AND NOT x.removed
-                            UNION ALL
-                            SELECT FROM link x
-                            WHERE x.pair = %(pair)s
-                              AND x.kind = split_part(need, ':', 1)
-                              AND x.key = substr(need, strpos(need, ':') + 1)
-                        )
+                        SELECT string_agg(need, ', ') AS missing FROM ({unmet}) m
                     ) n ON true
                     WHERE w.action IS NULL
                 ) d
                 WHERE w.key = d.key
                 """,
+                {"unmet": sql.SQL(UNMET)},
                 force=run.request.force,
                 withdrawn=WITHDRAWN,
             )

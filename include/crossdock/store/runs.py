@@ -65,10 +65,12 @@ class Runs(Statements):
         holder = self._one(
             run,
             """
-            UPDATE lease SET hint = true
-            WHERE (pair, flow, scope) = (%(pair)s, %(flow)s, %(scope)s)
-            RETURNING run_id
+            UPDATE lease l
+            SET hint = l.hint OR (SELECT r.started_at > %(asked_at)s FROM run r WHERE r.id = l.run_id) IS NOT TRUE
+            WHERE (l.pair, l.flow, l.scope) = (%(pair)s, %(flow)s, %(scope)s)
+            RETURNING l.run_id
             """,
+            asked_at=run.asked_at,
         )
         run.state, run.message = "drained", f"drained by run {holder}, which is at work on this flow"
         self._run(

@@ -15,7 +15,7 @@ from psycopg import sql
 from crossdock.ports import Row
 from crossdock.store.quarantine import Quarantine
 from crossdock.store.runs import Runs
-from crossdock.store.statements import NONE, WITHDRAWN, plain
+from crossdock.store.statements import NONE, UNMET, WITHDRAWN, plain
 from crossdock.sync.run import ACCEPTED_STOP, Changed, Refusal, Run, Staged, State, Unknown
 
 _COPY_HEAD = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
@@ -222,14 +222,21 @@ class StageTables(Runs, Quarantine):
             return asked if everything else asked - self._nameless(run)
 
     def _to_be_read(self, run: Run, everything: bool) -> set[str]:
-        """See ``Store.compare``. A quarantined record may be gone: it is asked for when ``everything`` was
+        """See ``Store.compare``. What is parked is read when it lacks nothing any more. It and a quarantined record
 
-        read without it, and once a day.
+        may be gone: they are asked for when ``everything`` was read without them, and once a day.
         """
         return self._column(
             run,
             """
-            SELECT key FROM parked WHERE (pair, flow) = (%(pair)s, %(flow)s)
+            SELECT w.key
+            FROM parked w
+            WHERE (w.pair, w.flow) = (%(pair)s, %(flow)s)
+              AND (
+                  %(everything)s
+                  OR NOT EXISTS ({unmet})
+                  OR NOT EXISTS (SELECT FROM run r WHERE r.id = w.run_id AND r.started_at > now() - %(patience)s)
+              )
             UNION
             SELECT key FROM held WHERE (pair, flow) = (%(pair)s, %(flow)s) AND state <> 'refused'
             UNION
@@ -249,6 +256,7 @@ class StageTables(Runs, Quarantine):
             UNION
             SELECT key FROM {fresh} WHERE moved
             """,
+            {"unmet": sql.SQL(UNMET)},
             everything=everything,
             patience=_PATIENCE,
             again=[DUPLICATE_KEY, NAME_TAKEN],

@@ -18,6 +18,25 @@ WITHDRAWN = "withdrawn before it was ever written"
 NONE = UUID(int=0)
 """The hash of what is not there."""
 
+UNMET: LiteralString = """
+    SELECT need
+    FROM unnest(w.needs) AS need
+    WHERE NOT EXISTS (
+        SELECT FROM ledger x
+        WHERE x.pair = %(pair)s
+          AND x.flow = split_part(need, ':', 1)
+          AND x.key = substr(need, strpos(need, ':') + 1)
+          AND x.target_id IS NOT NULL
+          AND NOT x.removed
+        UNION ALL
+        SELECT FROM link x
+        WHERE x.pair = %(pair)s
+          AND x.kind = split_part(need, ':', 1)
+          AND x.key = substr(need, strpos(need, ':') + 1)
+    )
+    """
+"""What a record ``w`` needs and is not there yet."""
+
 _cursors = count(1)
 
 STAGES = ("narrow", "fresh", "wide", "part", "gate")
@@ -65,8 +84,10 @@ class Statements:
         first, second = self._run(run, text, parts).fetchone() or (0, 0)
         return int(first), int(second)
 
-    def _column(self, run: Run, text: LiteralString, **values: Any) -> set[str]:
-        return {row[0] for row in self._run(run, text, **values)}
+    def _column(
+        self, run: Run, text: LiteralString, parts: Mapping[str, sql.Composable] | None = None, **values: Any
+    ) -> set[str]:
+        return {row[0] for row in self._run(run, text, parts, **values)}
 
     def _pages(self, run: Run, text: LiteralString, size: int = 0) -> Iterator[Sequence[Any]]:
         """Read with a server-side cursor that outlives transactions: what is made of a page commits with the page."""

@@ -177,7 +177,10 @@ class Store(Protocol):
 
     # ---- the run and its lease
     def open(self, run: Run) -> bool:
-        """Take the lease and begin (or begin anew) this run; False if another run holds it."""
+        """Take the lease and begin (or begin anew) this run; False if another run holds it.
+
+        That one is told, unless it began after this one was asked for: then it reads all that this one would.
+        """
 
     def resume(self, run: Run) -> None:
         """Fill in id, mode, step, state, window and books, and take the lease while the run is open.
@@ -326,7 +329,10 @@ class Store(Protocol):
 
 @dataclass
 class Run:
-    """Everything the steps need. ``airflow_run`` identifies it across tasks and retries."""
+    """Everything the steps need. ``airflow_run`` identifies it across tasks and retries.
+
+    ``asked_at``: when it was asked for, UTC; None: nobody knows.
+    """
 
     pair: str
     flow: Flow
@@ -338,6 +344,7 @@ class Run:
     request: Request = field(default_factory=Request)
     scope: str = "*"
     go_live: datetime | None = None
+    asked_at: datetime | None = None
 
     id: int = 0
     mode: Mode = "apply"
