@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,6 +11,7 @@ from tests.fakes import Told
 
 from crossdock.errors import QualityStop, Retry, Stop, WritesOff
 from crossdock.sync import steps
+from crossdock.sync.flows import PRICE_LISTS, PRICES
 from crossdock.sync.run import BatchFailure, RowFailure, Verdict
 
 
@@ -378,6 +380,12 @@ def test_a_run_at_work_is_followed_by_another_only_if_that_was_asked_for_after_i
     assert not steps.extract(second)
     assert world.step(second, "settle").state == "drained"
     assert world.step(first, "settle").again is again
+
+
+def test_a_run_that_meets_another_in_two_flows_of_a_dag_asks_for_one_more_and_not_two(world):
+    first, second = ([replace(world.run(name), flow=flow) for flow in (PRICES, PRICE_LISTS)] for name in ("A", "B"))
+    assert [run.store.open(run) for run in first + second] == [True, True, False, False]
+    assert [run.store.finish(run, "success", "") for run in first] == [True, False]
 
 
 def test_the_erp_is_away_and_the_next_run_heals(world):

@@ -11,6 +11,7 @@ from psycopg import Connection, sql
 from crossdock.errors import Stop
 from crossdock.store.statements import Statements
 from crossdock.sync.accounting import Books
+from crossdock.sync.flows import FLOWS
 from crossdock.sync.run import Run, State, Step
 
 LEASE = timedelta(minutes=15)
@@ -62,15 +63,25 @@ class Runs(Statements):
         )
 
     def _drain(self, run: Run) -> None:
+        """One hint is enough for all flows of a DAG: it brings a run of all of them."""
         holder = self._one(
             run,
             """
             UPDATE lease l
-            SET hint = l.hint OR (SELECT r.started_at > %(asked_at)s FROM run r WHERE r.id = l.run_id) IS NOT TRUE
+            SET hint = l.hint
+                OR (SELECT r.started_at > %(asked_at)s FROM run r WHERE r.id = l.run_id) IS NOT TRUE
+                AND NOT EXISTS (
+                    SELECT FROM lease o
+                    WHERE (o.pair, o.scope) = (l.pair, l.scope)
+                      AND o.flow = ANY(%(flows)s)
+                      AND o.hint
+                      AND o.expires_at > now()
+                )
             WHERE (l.pair, l.flow, l.scope) = (%(pair)s, %(flow)s, %(scope)s)
             RETURNING l.run_id
             """,
             asked_at=run.asked_at,
+            flows=[flow.name for flow in FLOWS.values() if flow.dag == run.flow.dag],
         )
         run.state, run.message = "drained", f"drained by run {holder}, which is at work on this flow"
         self._run(
