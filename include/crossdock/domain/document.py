@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -91,6 +91,10 @@ class Document(Record):
     @property
     def gone(self) -> bool:
         return self.withdrawn
+
+    @property
+    def as_of(self) -> datetime:
+        return self.changed_at
 
     def columns(self) -> tuple[Any, ...]:
         lines_net = sum((line.net for line in self.lines), Decimal(0))
