@@ -39,8 +39,9 @@ class DocumentLine(Value):
 class Document(Record):
     """One document, the unit of the flows ``offline_orders`` (kind ``order``) and ``invoices`` (the others).
 
-    ``number`` is the ERP's own, its natural key. ``made_on``: its own date, by the ERP's calendar. ``due_on``: when the
-    last of it is due. Amounts are in ``currency``; those of a credit note are negative. ``open``: what is still to be
+    ``number`` is the ERP's own, what people call it. Not every ERP gives a number only once (another year, another kind
+    of document): from one that may not, ``source_id`` says which of those with this number is meant, and is part of the
+    natural key. ``made_on``: its own date, by the ERP's calendar. ``due_on``: when the last of it is due. Amounts are in ``currency``; those of a credit note are negative. ``open``: what is still to be
     paid (an invoice) or not yet given back (a credit note, negative); None for an order. ``reference``: the buyer's
     own. ``belongs_to``: numbers of the orders or invoices it was made of. ``file``: what ``Source.content`` gives the
     printed document for, None where the ERP has none. ``changed_at``: the state of the ERP this was read from, UTC:
@@ -62,6 +63,7 @@ class Document(Record):
     }
 
     number: FilledText
+    source_id: FilledText | None = None
     kind: Kind
     account: AccountNumber
     made_on: date
@@ -82,7 +84,7 @@ class Document(Record):
 
     @property
     def key(self) -> str:
-        return self.number
+        return f"{self.number}/{self.source_id}" if self.source_id else self.number
 
     @property
     def needs(self) -> frozenset[Need]:
@@ -93,7 +95,7 @@ class Document(Record):
         return self.withdrawn
 
     @property
-    def as_of(self) -> datetime:
+    def moment(self) -> datetime:
         return self.changed_at
 
     def columns(self) -> tuple[Any, ...]:
