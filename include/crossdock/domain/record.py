@@ -96,7 +96,7 @@ class Record(Value):
         return ""
 
     @property
-    def as_of(self) -> datetime | None:
+    def moment(self) -> datetime | None:
         """The state of the source it was read from, UTC, in flows that are read by several runs side by side.
 
         Where it is given the ledger, as the target, never goes back to an older one; None: the last run is right.
