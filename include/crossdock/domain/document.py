@@ -39,14 +39,14 @@ class DocumentLine(Value):
 class Document(Record):
     """One document, the unit of the flows ``offline_orders`` (kind ``order``) and ``invoices`` (the others).
 
-    ``number`` is the ERP's own, what people call it. Not every ERP gives a number only once (another year, another kind
-    of document): from one that may not, ``source_id`` says which of those with this number is meant, and is part of the
-    natural key. ``made_on``: its own date, by the ERP's calendar. ``due_on``: when the last of it is due. Amounts are
-    in ``currency``; those of a credit note are negative. ``open``: what is still to be paid (an invoice) or not yet given
-    back (a credit note, negative); None for an order. ``reference``: the buyer's own. ``belongs_to``: numbers of the
-    orders or invoices it was made of. ``file``: what ``Source.content`` gives the printed document for, None where the
-    ERP has none. ``changed_at``: the state of the ERP this was read from, UTC: an older one never displaces a newer one
-    in the shop. ``withdrawn``: it is to be shown no more.
+    ``number`` is the ERP's own, what people call it. Not every ERP gives a number only once (another year, another
+    kind of document): from one that may not, ``source_id`` says which of those with this number is meant, and is part
+    of the natural key. ``made_on``: its own date, by the ERP's calendar. ``due_on``: when the last of it is due.
+    Amounts are in ``currency``; those of a credit note are negative. ``open``: what is still to be paid (an invoice)
+    or not yet given back (a credit note, negative); None for an order. ``reference``: the buyer's own.
+    ``belongs_to``: numbers of the orders or invoices it was made of. ``file``: what ``Source.content`` gives the
+    printed document for, None where the ERP has none. ``changed_at``: the state of the ERP this was read from, UTC:
+    an older one never displaces a newer one in the shop. ``withdrawn``: it is to be shown no more.
     """
 
     COLUMNS: ClassVar[dict[str, str]] = {
