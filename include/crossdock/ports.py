@@ -220,7 +220,8 @@ class Dated(Protocol):
         """
 
 
-class Control(NamedTuple):
+@dataclass(frozen=True)
+class Control:
     """What the documents of one account in one currency come to. ``open``: what is still to be paid; 0 of orders."""
 
     count: int
@@ -243,7 +244,7 @@ class Controlled(Protocol):
 
 
 class Wish(NamedTuple):
-    """A printed document that a buyer waits for: the target's ``id`` of the document, and its ``Document.file``."""
+    """A printed document that a buyer waits for. ``id``: the target's, of the wish; ``ref``: its ``Document.file``."""
 
     id: str
     ref: str

@@ -61,6 +61,8 @@ class Document(Record):
         "open": "numeric",
         "lines": "integer",
         "lines_net": "numeric",
+        "deviation": "numeric",
+        "lines_deviation": "numeric",
     }
 
     number: FilledText
@@ -103,5 +105,5 @@ class Document(Record):
         lines_net = sum((line.net for line in self.lines), Decimal(0))
         return (
             self.kind, self.account, self.made_on, self.due_on, self.currency, self.net, self.tax, self.total,
-            self.open, len(self.lines), lines_net,
+            self.open, len(self.lines), lines_net, abs(self.net + self.tax - self.total), abs(lines_net - self.net),
         )  # fmt: skip
