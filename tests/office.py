@@ -16,7 +16,7 @@ class Office:
     """One account's business. ``order`` and ``invoice`` make documents; the other hands take their ids."""
 
     def __init__(self, erp: RunningErp, **account: Any) -> None:
-        self._erp = erp.admin
+        self._running, self._erp = erp, erp.admin
         self.warehouse = Warehouse(erp.admin)
         self.account, self.party = erp.account(**account)
 
@@ -74,8 +74,9 @@ class Office:
             "currency": self._read(invoice, "currency"), "invoice_account": self._receivable,
             "payment_method": self._id("account.invoice.payment.method", ["name", "=", "Bank transfer"]),
         }  # fmt: skip
-        part = Decimal(amount) != self._read(invoice, "amount_to_pay")
-        ask = [({"ask": {"type": "partial"}}, "pay")] if part else []
+        due = self._erp.rows("account.move.line", [["id", "in", self._read(invoice, "lines_to_pay")]], "debit")
+        whole = {self._read(invoice, "amount_to_pay"), *(line["debit"] for line in due)}
+        ask = [] if Decimal(amount) in whole else [({"ask": {"type": "partial"}}, "pay")]
         self._erp.wizard("account.invoice.pay", ({"start": form}, "choice"), *ask, **_active(_INVOICE, invoice))
 
     def payment(self, invoice: int, amount: str) -> int:
@@ -105,13 +106,16 @@ class Office:
         active = {"active_model": "account.move.line", "active_id": lines[0], "active_ids": lines}
         self._erp.wizard("account.move.reconcile_lines", ({}, "reconcile"), **active)
 
+    def settle_first(self, invoice: int, other: int) -> None:
+        """Only what is due first of the invoice is reconciled with another's."""
+        lines = [self._read(one, "lines_to_pay")[0] for one in (invoice, other)]
+        active = {"active_model": "account.move.line", "active_id": lines[0], "active_ids": lines}
+        self._erp.wizard("account.move.reconcile_lines", ({}, "reconcile"), **active)
+
     def unsettle(self, invoice: int) -> None:
         """It was a mistake: nothing is reconciled with it any more."""
-        lines = self._erp.rows(
-            "account.move.line", [["id", "in", self._read(invoice, "lines_to_pay")]], "reconciliation"
-        )
-        active = {"active_model": "account.move.line", "active_id": lines[0]["id"],
-                  "active_ids": [line["id"] for line in lines]}  # fmt: skip
+        lines = self._read(invoice, "lines_to_pay")
+        active = {"active_model": "account.move.line", "active_id": lines[0], "active_ids": lines}
         self._erp.wizard("account.move.unreconcile_lines", ({}, "unreconcile"), **active)
 
     def cancel(self, invoice: int) -> None:
@@ -126,14 +130,25 @@ class Office:
         [row] = self._erp(f"model.{model}.read", [document], ["number"])
         return str(row["number"])
 
+    def goods(self, unit: str = "Unit") -> tuple[str, int]:
+        """A new product, sold in this unit; its SKU and id."""
+        code, template = self._running.product(
+            name="Tested goods", default_uom=self.unit(unit), sale_uom=self.unit(unit), attribute_set=None,
+            products=[["create", [{}]]],
+        )  # fmt: skip
+        return code, self._id("product.product", ["template", "=", template])
+
+    def unit(self, name: str) -> int:
+        return self._id("product.uom", ["name", "=", name])
+
     def currency(self, code: str) -> int:
         return self._id("currency.currency", ["code", "=", code])
 
     def term(self, name: str, *days: int) -> int:
         """Equal parts, due after so many days each."""
-        part = Decimal(1) / len(days)
+        part = {"ratio": 1 / Decimal(len(days)), "divisor": Decimal(len(days))}
         lines = [
-            {"type": "percent_on_total", "ratio": part, "relativedeltas": [["create", [{"days": after}]]]}
+            {"type": "percent_on_total", **part, "relativedeltas": [["create", [{"days": after}]]]}
             for after in days[:-1]
         ]
         lines.append({"type": "remainder", "relativedeltas": [["create", [{"days": days[-1]}]]]})
