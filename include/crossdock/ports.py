@@ -239,8 +239,15 @@ class Controlled(Protocol):
     def control(self, since: date | None, until: date | None, without: Collection[str]) -> Controls:
         """Of the documents whose own date is in ``since <= date < until``; None: no limit on this side.
 
-        Not counted are those that are withdrawn, those of no B2B account, and those with a number in ``without``.
+        Not counted are those that are withdrawn, those of no B2B account, and those whose key is in ``without``.
         """
+
+
+class Receivables(Protocol):
+    """An ERP that keeps books, which know of more than documents: payments on account, corrections."""
+
+    def receivables(self) -> Mapping[str, Decimal]:
+        """What each account owes by the books, in the company's currency; none of those that owe nothing."""
 
 
 class Wish(NamedTuple):

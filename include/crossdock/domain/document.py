@@ -54,6 +54,7 @@ class Document(Record):
         "account": "text",
         "made_on": "date",
         "due_on": "date",
+        "year": "integer",
         "currency": "text",
         "net": "numeric",
         "tax": "numeric",
@@ -104,6 +105,7 @@ class Document(Record):
     def columns(self) -> tuple[Any, ...]:
         lines_net = sum((line.net for line in self.lines), Decimal(0))
         return (
-            self.kind, self.account, self.made_on, self.due_on, self.currency, self.net, self.tax, self.total,
-            self.open, len(self.lines), lines_net, abs(self.net + self.tax - self.total), abs(lines_net - self.net),
+            self.kind, self.account, self.made_on, self.due_on, self.made_on.year, self.currency, self.net, self.tax,
+            self.total, self.open, len(self.lines), lines_net, abs(self.net + self.tax - self.total),
+            abs(lines_net - self.net),
         )  # fmt: skip

@@ -249,6 +249,12 @@ _BY_NAME: LiteralString = """
     SELECT key FROM crossdock.quarantine WHERE (pair, flow, source_id) = (%(pair)s, %(flow)s, %(key)s)
     UNION ALL
     SELECT key FROM crossdock.parked WHERE (pair, flow, source_id) = (%(pair)s, %(flow)s, %(key)s)
+    UNION ALL
+    SELECT key FROM crossdock.ledger WHERE (pair, flow) = (%(pair)s, %(flow)s) AND starts_with(key, %(key)s || '/')
+    UNION ALL
+    SELECT key FROM crossdock.quarantine WHERE (pair, flow) = (%(pair)s, %(flow)s) AND starts_with(key, %(key)s || '/')
+    UNION ALL
+    SELECT key FROM crossdock.parked WHERE (pair, flow) = (%(pair)s, %(flow)s) AND starts_with(key, %(key)s || '/')
     LIMIT 1
     """
 
@@ -257,7 +263,7 @@ def journey(connection: Connection[Any], pair: str, flow: str, key: str) -> dict
     """All that is known of one record: where it is now, why, and what was written when.
 
     ``key`` may also be one of its names (``Record.names``): a product is found by a SKU; or what the source calls
-    it: an order by its number.
+    it: an order by its number. Of documents whose key is number and id, the number will do.
     """
     values = {"pair": pair, "flow": flow, "key": key, "accepted": ACCEPTED_STOP}
     found = {place: _rows(connection, text, **values) for place, text in _JOURNEY.items()}

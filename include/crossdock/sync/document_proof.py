@@ -8,7 +8,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 from crossdock.errors import Stop
-from crossdock.ports import Control, Controlled, Controls, Window
+from crossdock.ports import Control, Controlled, Controls, Receivables, Window
 from crossdock.sync.run import Run
 from crossdock.sync.steps import able
 
@@ -26,7 +26,9 @@ def prove(run: Run) -> str:
 
     Compared are the dates that were asked for; all documents after a run that has read everything; else those of the
     last month, by the first run of a day. Not compared is what waits, is quarantined or under way, and what has changed
-    in the ERP since the run read it. Says in figures what was compared. Raises Stop, naming accounts and both figures.
+    in the ERP since the run read it. Says in figures what was compared; after everything was read, also whose open
+    balance is not what the ERP's books say he owes: those know of more than documents, and that is no fault. Raises
+    Stop, naming accounts and both figures.
     """
     run.store.resume(run)
     span = _span(run)
@@ -51,7 +53,8 @@ def prove(run: Run) -> str:
             + "; ".join(_difference(run, one, there, here) for one in wrong[:_NAMED])
             + ". Trigger the DAG with since and until around these dates; if they still differ, with force."
         )
-    return f"{said}, and the same in {run.target.name}, account by account"
+    said += f", and the same in {run.target.name}, account by account"
+    return said + _beside_the_books(run, here) if span == (None, None) else said
 
 
 def _span(run: Run) -> tuple[date | None, date | None] | None:
@@ -62,6 +65,26 @@ def _span(run: Run) -> tuple[date | None, date | None] | None:
     if run.since is None:
         return None, None
     return (run.until.date() - RECENT, None) if run.since.date() < run.until.date() else None
+
+
+def _beside_the_books(run: Run, here: Controls) -> str:
+    source: Receivables | None = able(run.source, "receivables")
+    if source is None:
+        return ""
+    owed = source.receivables()
+    shown: dict[str, Decimal] = defaultdict(Decimal)
+    for (account, _), one in here.items():
+        shown[account] += one.open
+    other = sorted(one for one in owed.keys() | shown.keys() if owed.get(one, 0) != shown.get(one, 0))
+    same = len(owed.keys() | shown.keys()) - len(other)
+    named = "".join(
+        f"; {one} owes {owed.get(one, Decimal(0)):.2f} by the books, {shown.get(one, Decimal(0)):.2f} by documents"
+        for one in other[:_NAMED]
+    )
+    return (
+        f". The open balance of {same} accounts is what they owe by the books of {run.source.name}, of {len(other)} "
+        f"it is not (payments on account, other bookings){named}"
+    )
 
 
 def _changed(run: Run, since: datetime) -> set[str]:
