@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
 
+import msgspec
 import pytest
 from tests.documents import SECOND, a_credit_note, a_line, an_invoice, an_order, later, no_files, put, to_put
-from tests.shop_fixtures import CONNECTION, Shop, new_account
+from tests.shop_fixtures import CONNECTION, Refused, Shop, new_account
 
 from crossdock.connectors.medusa.adapter import Medusa
 from crossdock.connectors.medusa.documents import Documents
@@ -216,6 +218,27 @@ def test_the_same_document_twice_in_a_batch_is_refused(shop: Shop, account: str)
     body = {"flow": "invoices", "documents": [one, one]}
     outcomes = shop.post("/admin/erp/documents/batch", body, shop.admin)["outcomes"]
     assert [outcome.get("reason") for outcome in outcomes] == ["it occurs twice in this batch", None]
+
+
+def test_what_is_no_document_is_refused(shop: Shop, invoices: Documents, account: str) -> None:
+    whole = {**msgspec.json.decode(invoices.payload(an_invoice(account))), "key": "X", "fingerprint": "f"}
+    line = {**whole["lines"][0]}
+    for odd in (
+        {"parcels": [{"number": "1", "url": "javascript:alert(1)"}]}, {"total": "1e9"}, {"total": 1.5}, {"open": "NaN"},
+        {"made_on": "2026-02-30"}, {"kind": "bill"}, {"status": "<b>"}, {"currency": "euro"}, {"more": 1}, {"key": ""},
+        {"lines": [{**line, "title": "\ud800"}]}, {"lines": [{**line, "quantity": 1}]}, {"changed_at": "yesterday"},
+    ):  # fmt: skip
+        body = json.dumps({"flow": "invoices", "documents": [{**whole, **odd}]})
+        headers = {"Authorization": f"Bearer {shop.admin}", "Content-Type": "application/json"}
+        answer = shop.session.post(f"{shop.url}/admin/erp/documents/batch", body, headers=headers, timeout=60)
+        assert [one["id"] for one in answer.json()["outcomes"]] == [None], odd
+    for body in (
+        {"flow": "orders", "documents": []},
+        {"flow": "invoices", "documents": [{}] * 1001},
+        {"flow": "invoices"},
+    ):
+        with pytest.raises(Refused):
+            shop.post("/admin/erp/documents/batch", body, shop.admin)
 
 
 def test_a_document_of_thousands_of_lines_is_taken(shop: Shop, invoices: Documents, account: str) -> None:

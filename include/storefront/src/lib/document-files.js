@@ -24,8 +24,8 @@ const kindOf = (content) => KINDS.find(({ is }) => is(content.toString("latin1",
 /**
  * The print of a document, or a note that one is wished for.
  *
- * The shop keeps none until a buyer asks; what was delivered counts as long as the document is what it was. That the ERP
- * has none is believed for an hour.
+ * The shop keeps none until a buyer asks; what was delivered counts as long as the document is what it was. That the
+ * ERP has none is believed for an hour.
  *
  * @param {{id, number, account, file, fingerprint}} document one that this buyer may see
  * @returns {Promise<{content?: Buffer, kind?: object, ordered?: boolean, full?: boolean}>} content and kind; or it was
@@ -47,7 +47,8 @@ async function printOf(scope, { id, account, file, fingerprint }) {
   )
   if (waits) return { ordered: true }
   if (waiting >= WAITING) return { full: true }
-  await db("erp_document_wish").insert({ document_id: id, fingerprint }).onConflict("document_id").merge(["fingerprint"])
+  const wish = { document_id: id, fingerprint }
+  await db("erp_document_wish").insert(wish).onConflict("document_id").merge(["fingerprint"])
   await scope.resolve(Modules.EVENT_BUS).emit({ name: "erp.document.wished", data: {} })
   return { ordered: true }
 }

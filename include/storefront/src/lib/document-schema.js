@@ -33,7 +33,7 @@ const version = {
   changed_at: z.iso.datetime({ offset: true }),
 }
 
-/** One document of the ERP. `changed_at`: the state of the ERP it was read from; `file`: the ERP's own, for the print. */
+/** One document. `changed_at`: the state of the ERP it was read from; `file`: the ERP's own name of the print. */
 const Document = z
   .object({
     ...version,

@@ -14,8 +14,8 @@ const COLUMNS = [
  * @param db the shop's knex connection
  * @param {string} flow offline_orders or invoices
  * @param {unknown[]} batch documents as lib/document-schema.js describes them
- * @returns {Promise<object[]>} for each, in any order: {key, id, outcome: created|updated|removed|unchanged|late}, late:
- *   a newer version is here; or {key, id: null, reason} where it was refused
+ * @returns {Promise<object[]>} for each, in any order: {key, id, outcome: created|updated|removed|unchanged|late},
+ *   late: a newer version is here; or {key, id: null, reason} where it was refused
  */
 async function putDocuments(db, flow, batch) {
   const { records, refused } = readDocuments(batch)
@@ -114,8 +114,7 @@ async function documentsOf(db, flow, keys) {
 
 /** Keys of a flow, in their order, removed ones too. */
 async function documentKeys(db, flow, { after, limit }) {
-  const rows = await db("erp_document").where({ flow }).where("key", ">", after).orderBy("key").limit(limit).select("key")
-  return rows.map((row) => row.key)
+  return db("erp_document").where({ flow }).where("key", ">", after).orderBy("key").limit(limit).pluck("key")
 }
 
 /**

@@ -3,7 +3,8 @@ const { z } = require("@medusajs/framework/zod")
 const { database } = require("./database")
 
 const day = z.iso.date().optional()
-const some = (values) => z.preprocess((given) => (given === undefined ? given : [given].flat()), z.array(z.enum(values)).optional())
+const listed = (given) => (given === undefined ? given : [given].flat())
+const some = (values) => z.preprocess(listed, z.array(z.enum(values)).optional())
 
 const Question = z.object({
   kind: some(["order", "invoice", "credit_note"]),
@@ -24,7 +25,7 @@ function questionOf(query) {
   throw new MedusaError(MedusaError.Types.INVALID_DATA, `${path.join(".")}: ${message}`)
 }
 
-/** The documents of those accounts that a customer is a buyer of and that are open. Nothing else is ever shown to him. */
+/** The documents of those open accounts that a customer is a buyer of. Nothing else is ever shown to him. */
 function visible(db, customer) {
   return db("erp_document as d")
     .join("erp_member as m", "m.code", "d.account")
@@ -86,7 +87,8 @@ async function wholeDocument(scope, customer, id, channels) {
     .orderBy("d.made_on")
     .limit(50)
     .select("d.id", "d.kind", "d.number")
-  return { ...document, belongs_to, related, lines: lines.map((line) => ({ ...line, variant: sold.get(line.sku) ?? null })) }
+  const linked = lines.map((line) => ({ ...line, variant: sold.get(line.sku) ?? null }))
+  return { ...document, belongs_to, related, lines: linked }
 }
 
 /** Variants with these SKUs that visitors of these sales channels can buy: SKU -> {id, product_id, handle}. */
@@ -110,7 +112,8 @@ async function balance(scope, customer) {
     .groupBy("d.account", "d.currency")
     .orderBy(["d.account", "d.currency"])
     .select("d.account", "d.currency")
-    .select(db.raw(`coalesce(sum(d.open), 0)::text as open, coalesce(sum(d.open) filter (where ${OVERDUE}), 0)::text as overdue`))
+    .select(db.raw("coalesce(sum(d.open), 0)::text as open"))
+    .select(db.raw(`coalesce(sum(d.open) filter (where ${OVERDUE}), 0)::text as overdue`))
 }
 
 module.exports = { questionOf, history, visibleDocument, wholeDocument, soldVariants, balance }

@@ -11,10 +11,10 @@ const { soldVariants } = require("./history")
  * @param {object} document as lib/history.js gives it
  * @param {{region_id?: string, cart_id?: string, channels: string[]}} where into this cart of his, else a new one in
  *   this region, else in the region of his address; `channels`: the sales channels of the visitor's key
- * @returns {Promise<{cart_id: string | null, added: object[], skipped: object[]}>} added {sku, quantity}; skipped {sku,
- *   title, quantity, reason, successor}, the reason one of: free_text (no article), returned (nothing was bought by it),
- *   fraction (no whole pieces), unknown (the shop has no such SKU), not_sold, other_unit, no_price, no_stock (so many are
- *   lacking), refused (by Medusa). cart_id null: nothing can be bought
+ * @returns {Promise<{cart_id: string | null, added: object[], skipped: object[]}>} added {sku, quantity}; skipped
+ *   {sku, title, quantity, reason, successor}, the reason one of: free_text (no article), returned (it was not bought),
+ *   fraction (no whole pieces), unknown (the shop has no such SKU), not_sold, other_unit, no_price, no_stock (so many
+ *   are lacking), refused (by Medusa). cart_id null: nothing can be bought
  */
 async function reorder(scope, customer, document, { region_id, cart_id, channels }) {
   const db = database(scope)
@@ -118,7 +118,8 @@ async function withPrice(scope, customer, { region_id, currency_code }, lines, s
   const priced = new Set()
   for (const quantity of new Set(lines.map((line) => line.quantity))) {
     const context = { quantity, region_id, currency_code, customer: { id: customer, groups } }
-    const id = lines.filter((line) => line.quantity === quantity).map((line) => line.variant.price_set_id).filter(Boolean)
+    const alike = lines.filter((line) => line.quantity === quantity)
+    const id = alike.map((line) => line.variant.price_set_id).filter(Boolean)
     const prices = id.length ? await pricing.calculatePrices({ id }, { context }) : []
     prices.filter((price) => price.raw_calculated_amount).forEach((price) => priced.add(`${price.id} ${quantity}`))
   }

@@ -4,7 +4,7 @@ const { flowOf } = require("../../../../../lib/document-schema")
 const { putDocuments } = require("../../../../../lib/documents")
 
 /**
- * POST /admin/erp/documents/batch {flow, documents: [...]} -> {outcomes: [{key, id, outcome} | {key, id: null, reason}]}
+ * POST /admin/erp/documents/batch {flow, documents: [...]} -> {outcomes: [{key, id, outcome?, reason?}]}
  * Documents as lib/document-schema.js describes them, at most 1,000 and 10 MB; one outcome for each, in any order.
  */
 module.exports.POST = async (req, res) => {

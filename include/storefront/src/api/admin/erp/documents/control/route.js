@@ -13,7 +13,8 @@ const Question = z.object({ since: day, until: day, without: z.array(z.string())
  */
 module.exports.POST = async (req, res) => {
   const asked = Question.safeParse(req.body)
-  if (!asked.success) throw new MedusaError(MedusaError.Types.INVALID_DATA, "since, until: dates; without: a list of keys")
+  const expected = "since, until: dates; without: a list of keys"
+  if (!asked.success) throw new MedusaError(MedusaError.Types.INVALID_DATA, expected)
   const flow = flowOf(req.body.flow)
   res.json({ accounts: await controlOf(database(req.scope), { flow, ...asked.data }) })
 }

@@ -11,7 +11,10 @@ module.exports.GET = async (req, res) => {
   const { content, kind, ordered, full } = await printOf(req.scope, document)
   res.set({ "Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff" })
   if (ordered) return res.status(202).json({ status: "ordered" })
-  if (full) return res.status(429).json({ type: "not_allowed", message: "Your account waits for many documents already" })
+  if (full) {
+    const message = "Your account waits for many documents already; ask again in a few minutes"
+    return res.status(429).json({ type: "not_allowed", message })
+  }
   if (!content) throw new MedusaError(MedusaError.Types.NOT_FOUND, "There is no printed document")
   const name = document.number.replace(/[^A-Za-z0-9._-]+/g, "-")
   res.set({
