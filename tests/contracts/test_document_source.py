@@ -124,6 +124,8 @@ def test_a_quotation_is_no_order_even_if_it_is_cancelled(orders, office, erp):
     sale = office.order(confirm=False)
     number = office.number(sale, "sale.sale")
     assert flat(orders.read([number])) == []
+    with pytest.raises(Reject):
+        orders.content(f"sale.sale,{sale}")
     erp.admin.press("sale.sale", "cancel", [sale])
     assert flat(orders.read([number])) == []
     assert number not in {orders.parse(row.raw).number for row in flat(orders.dated(today(), today() + DAY))}

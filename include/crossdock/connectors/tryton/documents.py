@@ -38,7 +38,8 @@ FLAT = 2_000
 
 Clauses = list[Any]
 
-_KEY = re.compile(r"(?P<number>.+)/(?P<id>\d+)")
+_KEY = re.compile(r"(?P<number>.+)/(?P<id>\d{1,9})")
+_REF = re.compile(r"(?P<model>[a-z.]+),(?P<id>\d{1,9})")
 
 
 class Names(Protocol):
@@ -131,18 +132,19 @@ class _Documents(ABC):
 
     def content(self, ref: str) -> bytes:
         """The printed document: ODT, or what Tryton converts it to. The first time it takes up to a few seconds."""
-        model, _, number = ref.partition(",")
-        ours = model == self.model and number.isdecimal()
-        if not ours or not table(self._rpc, model, [*self._ours, ["id", "=", int(number)]], ["id"]):
+        found = _REF.fullmatch(ref)
+        rows: list[Record] = []
+        if found and found["model"] == self.model:
+            rows = table(self._rpc, self.model, [*self._ours, *self._live, ["id", "=", int(found["id"])]], ["id"])
+        if not rows:
             raise Reject(
                 "no_document",
                 f"{ref} is not, or no more, a document of an account in Tryton.",
                 "Nothing: the next run takes up what is there now.",
             )
-        found = self._rpc.write(
-            f"report.{model}.execute", [int(number)], {"model": model, "id": int(number), "ids": [int(number)]}
-        )
-        return bytes(found[1])
+        id_ = rows[0]["id"]
+        printed = self._rpc.write(f"report.{self.model}.execute", [id_], {"model": self.model, "id": id_, "ids": [id_]})
+        return bytes(printed[1])
 
     def control(self, since: date | None, until: date | None, without: Collection[str]) -> Controls:
         """Added up from the documents' own figures, without lines; ``without``: keys."""
