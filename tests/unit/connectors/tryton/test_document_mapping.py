@@ -62,7 +62,8 @@ def invoice(**changes: Any) -> Document:
 def shipment(id_: int, state: str, **changes: Any) -> dict[str, Any]:
     return {
         "id": id_, "state": state, "shipping_reference": None,
-        "carrier.": {"id": 1, "party.": {"id": 2, "name": "DHL"}}, "root_packages.": [], "packages.": [], "last_modified_at": at(1), **changes,
+        "carrier.": {"id": 1, "party.": {"id": 2, "name": "DHL"}}, "root_packages.": [], "packages.": [],
+        "last_modified_at": at(1), **changes,
     }  # fmt: skip
 
 
