@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Any
 
@@ -29,6 +29,7 @@ class MemoryInvoices(MemorySource):
         self.windows: list[tuple[date, date]] = []
         self.read_by_name: list[set[str]] = []
         self.prints: dict[str, bytes | Exception] = {}
+        self.owed: dict[str, Decimal] = {}
 
     def put(self, source_id: str, **fields: Any) -> None:
         now = self._clock()
@@ -57,6 +58,9 @@ class MemoryInvoices(MemorySource):
 
     def control(self, since: date | None, until: date | None, without: Collection[str]) -> Any:
         return add_up((fields for _, fields in self.rows.values()), since, until, without)
+
+    def receivables(self) -> dict[str, Decimal]:
+        return self.owed
 
 
 class MemoryShelf(MemoryTarget):
@@ -165,7 +169,3 @@ def when(world: Any, point: str, act: Callable[[], None]) -> None:
         yield from pages
 
     setattr(world.erp, point, once)
-
-
-def now() -> datetime:
-    return datetime.now(UTC)
