@@ -55,6 +55,7 @@ const accountPage = (nonce, key) => `<!doctype html>
   dt { color: #4a5058 }
   dd { margin: 0 }
   #fault:not(:empty) { padding: .6rem; border-left: .3rem solid var(--late); background: #fdeceb }
+  #said { position: sticky; bottom: 0; margin: 0; padding: .6rem 0; background: #fff }
   @media (max-width: 40rem) {
     #documents li, .lines li { grid-template-columns: 1fr auto }
   }
@@ -62,7 +63,7 @@ const accountPage = (nonce, key) => `<!doctype html>
 </head>
 <body data-key="${key}">
 <header>
-  <h1>Your account</h1>
+  <h1 id="title" tabindex="-1">Your account</h1>
   <div id="account" hidden>
     <p id="who"></p>
     <button type="button" id="out">Log out</button>
@@ -81,7 +82,7 @@ const accountPage = (nonce, key) => `<!doctype html>
   <section id="list" aria-label="Documents" hidden>
     <div id="balance"></div>
     <form id="filter" role="search">
-      <p><label for="q">Number, article or reference</label><input id="q" name="q" type="search" maxlength="200"></p>
+      <p><label for="q">Search for</label><input id="q" name="q" type="search" maxlength="200"></p>
       <p><label for="kind">Kind</label><select id="kind" name="kind">
         <option value="">All</option><option value="order">Orders</option><option value="invoice">Invoices</option>
         <option value="credit_note">Credit notes</option>

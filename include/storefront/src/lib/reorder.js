@@ -59,7 +59,7 @@ async function regionOf(db, customer, given) {
        select from customer_address a join region_country c on c.iso_2 = a.country_code
        where c.region_id = r.id and a.customer_id = :customer and a.is_default_shipping and a.deleted_at is null
      ) desc, r.created_at, r.id limit 1`,
-    { given: given === undefined ? null : String(given), customer }
+    { given: given ? String(given) : null, customer }
   )
   if (!region) throw new MedusaError(MedusaError.Types.NOT_FOUND, "The shop has no such region")
   return region

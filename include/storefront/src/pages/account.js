@@ -105,6 +105,7 @@
     if (typeof token !== "string") throw new Error("E-mail address or password is wrong.")
     $("password").value = ""
     sessionStorage.setItem(TOKEN, token)
+    $("title").focus() // the form goes away
     await start()
   }
 
@@ -134,8 +135,7 @@
 
   // ------------------------------------------------------------ list
 
-  async function showBalance() {
-    const { balance } = await json("/store/erp/documents/balance")
+  function showBalance(balance) {
     const rows = balance.map(({ account, currency, open, overdue }) =>
       make(
         "p",
@@ -158,14 +158,15 @@
     }
     const last = Date.parse($("until").value)
     if (last) asked.set("until", new Date(last + 86400000).toISOString().slice(0, 10)) // the page says the last day
-    const { documents, count } = await json(`/store/erp/documents?${asked}`)
+    const answers = ["/store/erp/documents/balance", `/store/erp/documents?${asked}`].map((path) => json(path))
+    const [{ balance }, { documents, count }] = await Promise.all(answers)
     if (mine !== turn) return
+    showBalance(balance)
     $("documents").replaceChildren(...documents.map(entry))
     $("newer").disabled = offset === 0
     $("older").disabled = offset + PAGE >= count
     say(count ? `${offset + 1} to ${offset + documents.length} of ${count} documents` : "There are no such documents.")
     show("list")
-    await showBalance()
   }
 
   function entry({ id, kind, number, made_on, status, reference, currency, total, open, overdue, account }) {
