@@ -192,7 +192,7 @@ def to_order(raw: bytes, tracking_urls: Mapping[str, str]) -> Document:
         file=f"{SALE},{sale.id}",
         changed_at=changed,
         withdrawn=withdrawn,
-        parts=() if withdrawn else (f"{SALE},{sale.id}",),
+        parts=() if withdrawn else (f"sale:{sale.id}",),
     )
 
 
@@ -222,7 +222,7 @@ def to_invoice(raw: bytes) -> Document:
         lines=tuple(_lines(invoice.lines, invoice.beside.successors, what)),
         file=f"{INVOICE},{invoice.id}",
         changed_at=_newest([invoice, *invoice.lines_to_pay, *invoice.payment_lines, *payments]),
-        parts=(f"{INVOICE},{invoice.id}",),
+        parts=(f"invoice:{invoice.id}",),
     )
 
 

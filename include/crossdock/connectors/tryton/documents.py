@@ -38,6 +38,7 @@ FLAT = 2_000
 
 Clauses = list[Any]
 
+_REPLACING = ("code", "active", "replaced_by")
 _KEY = re.compile(r"(?P<number>.+)/(?P<id>\d{1,9})")
 _REF = re.compile(r"(?P<model>[a-z.]+),(?P<id>\d{1,9})")
 
@@ -69,6 +70,7 @@ class _Documents(ABC):
     name = "Tryton"
 
     model: ClassVar[str]
+    part: ClassVar[str]
     made_on: ClassVar[str]
     """The field with the document's own date."""
     fields: ClassVar[tuple[str, ...]]
@@ -122,9 +124,8 @@ class _Documents(ABC):
             )
 
     def parts(self) -> Iterator[Sequence[str]]:
-        """``sale.sale,7`` or ``account.invoice,7``: those that are there and not withdrawn."""
-        for page in parts(self._rpc, self.model, self.model, [*self._ours, *self._live]):
-            yield [part.replace(":", ",") for part in page]
+        """``sale:7`` or ``invoice:7``: those that are there and not withdrawn."""
+        return parts(self._rpc, self.model, self.part, [*self._ours, *self._live])
 
     @abstractmethod
     def parse(self, raw: bytes) -> Document:
@@ -228,18 +229,16 @@ class _Documents(ABC):
         """Id of a retired product -> the code of the one named in its place, at the end of the chain."""
         retired = {
             one["id"]: one["replaced_by"]
-            for row in page for line in row["lines."] if (one := line["product."])
-            if not one["active"] and one["replaced_by"]
+            for row in page for line in row["lines."] if (one := line["product."]) and _replaced(one)
         }  # fmt: skip
         known: dict[int, Record] = {}
-        while missing := set(retired.values()) - known.keys():
-            fields = ["code", "active", "replaced_by"]
-            some = [["id", "in", sorted(missing)], ["active", "in", [True, False]]]
-            known |= {one["id"]: one for one in table(self._rpc, "product.product", some, fields)}
-            for product, by in retired.items():
-                if not known[by]["active"] and known[by]["replaced_by"]:
-                    retired[product] = known[by]["replaced_by"]
-        return {product: known[by]["code"] for product, by in retired.items() if known[by]["code"]}
+        asked = set(retired.values())
+        while asked:
+            some = [["id", "in", sorted(asked)], ["active", "in", [True, False]]]
+            known |= {one["id"]: one for one in table(self._rpc, "product.product", some, _REPLACING)}
+            asked = {one["replaced_by"] for one in known.values() if _replaced(one)} - known.keys()
+        ends = {product: _end(by, known) for product, by in retired.items()}
+        return {product: end["code"] for product, end in ends.items() if end and end["code"]}
 
 
 class OfflineOrders(_Documents):
@@ -249,7 +248,7 @@ class OfflineOrders(_Documents):
     its origin. A sale that was confirmed and is a draft again is withdrawn. Tryton's log says what was confirmed.
     """
 
-    model = SALE
+    model, part = SALE, "sale"
     made_on = "sale_date"
     fields = document_mapping.SALE_FIELDS
 
@@ -300,7 +299,7 @@ class Invoices(_Documents):
     What is still to be paid changes without the invoice: by lines of moves that are reconciled or put off, by payments.
     """
 
-    model = INVOICE
+    model, part = INVOICE, "invoice"
     made_on = "invoice_date"
     fields = document_mapping.INVOICE_FIELDS
 
@@ -356,6 +355,17 @@ class Invoices(_Documents):
     def _parents(self, model: str, name: str, lines: Collection[int], of: Sequence[str]) -> list[Record]:
         fields = [f"{name}.{one}" for one in of]
         return table(self._rpc, model, [["id", "in", sorted(lines)]], fields) if lines else []
+
+
+def _replaced(product: Record) -> bool:
+    return not product["active"] and bool(product["replaced_by"])
+
+
+def _end(product: int, known: Mapping[int, Record]) -> Record | None:
+    """Of the chain that begins with this one."""
+    while (row := known.get(product)) and _replaced(row):
+        product = row["replaced_by"]
+    return row
 
 
 def _day(given: Record) -> date:
