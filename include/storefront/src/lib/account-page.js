@@ -58,6 +58,7 @@ const accountPage = (nonce, key) => `<!doctype html>
   #said { position: sticky; bottom: 0; margin: 0; padding: .6rem 0; background: #fff }
   @media (max-width: 40rem) {
     #documents li, .lines li { grid-template-columns: 1fr auto }
+    .lines .title { grid-column: 1 / -1 }
   }
 </style>
 </head>
