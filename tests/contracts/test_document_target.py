@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import random
+import signal
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, timedelta
 from decimal import Decimal
 
 import msgspec
+import psycopg
 import pytest
 from tests.documents import SECOND, a_credit_note, a_line, an_invoice, an_order, later, no_files, put, to_put
-from tests.shop_fixtures import CONNECTION, Refused, Shop, new_account
+from tests.shop_fixtures import CONNECTION, DATABASE, Refused, Shop, new_account
 
 from crossdock.connectors.medusa.adapter import Medusa
 from crossdock.connectors.medusa.documents import Documents
 from crossdock.domain.document import Document
 from crossdock.domain.order_status import Parcel
-from crossdock.errors import Reject
+from crossdock.errors import AnswerLost, Reject
 from crossdock.ports import Control, Found, Outcome, Put, Wish
 
 pytestmark = pytest.mark.e2e
@@ -198,6 +201,34 @@ def test_batches_side_by_side_end_with_the_newest_of_each(shop: Shop, invoices: 
     assert [one for one in outcomes if one.refused] == []
     assert {row(shop, one, "reference, fingerprint, removed") for one in documents} == {"version 11|f11|f"}
     assert shop.sql(f"SELECT count(*) FROM erp_document WHERE account = '{account}'") == ["60"]
+
+
+def test_a_shop_that_dies_in_the_middle_has_written_all_of_a_batch_or_nothing(
+    shop: Shop, invoices: Documents, account: str
+) -> None:
+    known = an_invoice(account, number="ZZZ-LAST")
+    put(invoices, known)
+    new = [an_invoice(account) for _ in range(5)]
+    batch = [to_put(invoices, one, "update", "f2") for one in (*new, later(known, status="paid"))]
+    with ThreadPoolExecutor(1) as pool:
+        with psycopg.connect(shop.postgres.dsn(DATABASE)) as other:
+            other.execute("SELECT FROM erp_document WHERE key = 'ZZZ-LAST' FOR UPDATE")
+            sent = pool.submit(invoices.put, batch, no_files)
+            while not shop.sql(
+                "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query ~ 'erp_document'"
+            ):
+                time.sleep(0.02)
+            assert shop.server.process
+            shop.server.process.send_signal(signal.SIGKILL)
+            shop.server.process.wait()
+        with pytest.raises(AnswerLost):
+            sent.result()
+    shop.restart()
+    keys = [one.key for one in batch]
+    assert {key: found.fingerprint for key, found in invoices.find(keys).items()} == {known.key: "f1"}
+    assert [outcome.refused for outcome in invoices.put(batch, no_files)] == [None] * 6
+    assert {found.fingerprint for found in invoices.find(keys).values()} == {"f2"}
+    assert row(shop, known) == "paid|119|f2|f"
 
 
 # ---------------------------------------------------------------- what is not fit
