@@ -235,8 +235,10 @@ def test_nothing_is_left_of_an_invoice_by_credit_notes(invoices, office):
         ours = told(invoices, office, invoice)
         assert (ours.status, ours.open, ours.total) == ("credited", 0, Decimal("119.00"))
         assert (told(invoices, office, note).status, told(invoices, office, note).open) == ("paid", 0)
+    before, moment = told(invoices, office, settled), later(invoices)
     office.unsettle(settled)
-    assert (told(invoices, office, settled).status, told(invoices, office, settled).open) == ("open", Decimal("119.00"))
+    after = invoices.parse(since(invoices, moment)[before.key].raw)
+    assert (after.status, after.open) == ("open", Decimal("119.00")) and after.changed_at > before.changed_at
 
 
 def test_a_cancelled_invoice_is_shown_and_a_draft_is_not(invoices, office):
