@@ -42,7 +42,8 @@ same as writing it once. The groups fail and go on independently.
 - **settle** fails whenever one of them did, and when the books do not close: that is a defect.
 - **prove**: an account's documents come to something else in the shop. The log names accounts and both figures. Trigger
   this DAG with `since` and `until` around the dates it names: that reads and compares them again. If they still
-  differ, somebody has changed the shop's documents by hand: add `force`.
+  differ, the shop has lost documents, which `force` brings back, or somebody has changed its table by hand: delete
+  these rows there, then `force`.
 - **files**: a document could not be printed or delivered now; it is tried again. Buyers wait no longer than that: of
   what the ERP cannot print at all, they are told that there is none.
 

@@ -38,8 +38,8 @@ Only this month is concerned; the others and the schedule go on. *Clear* the run
 - **load**: the storefront is away, or writing to it is switched off or not approved (the log says what to type).
 - **settle** fails whenever one of them did, and when the books do not close: that is a defect.
 - **prove**: an account's documents of the month come to something else in the shop. The log names accounts and both
-  figures. Clear the run: that reads and compares them again. If they still differ, somebody has changed the shop's
-  documents by hand: trigger `offline_orders` with these dates and `force`.
+  figures. Clear the run: that reads and compares them again. If they still differ, the shop has lost documents:
+  trigger `offline_orders` with these dates and `force`; its page says more.
 
 Single bad records never fail a run: *Browse > Crossdock* shows them with reason and remedy.
 """

@@ -51,7 +51,8 @@ def prove(run: Run) -> str:
         raise Stop(
             f"{run}: {said}, {_sum(here)} in {run.target.name}; {len(wrong)} accounts differ: "
             + "; ".join(_difference(run, one, there, here) for one in wrong[:_NAMED])
-            + ". Trigger the DAG with since and until around these dates; if they still differ, with force."
+            + ". Trigger the DAG with since and until around these dates. If they still differ the shop has lost "
+            "documents, which force brings back, or has others than it was told: then report it with this log."
         )
     said += f", and the same in {run.target.name}, account by account"
     return said + _beside_the_books(run, here) if span == (None, None) else said
