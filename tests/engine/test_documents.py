@@ -354,6 +354,17 @@ def test_what_is_set_aside_is_on_neither_side_of_the_proof(archive):
     assert "1 worth 119.00 (119.00 open) EUR in Memory, 2 set aside" in proved(archive, dates=JANUARY)
 
 
+def test_what_a_window_left_behind_that_nobody_repeats_is_proved_once_another_run_has_told_it(archive):
+    two_months(archive)
+    window = archive.run(dates=JANUARY)
+    archive.steps(window, *ALL[:3])
+    with pytest.raises(Stop):
+        archive.step(window, "settle")
+    assert "1 worth 119.00 (119.00 open) EUR in Memory, 2 set aside" in proved(archive, dates=FEBRUARY)
+    archive.sync()
+    assert "3 worth 357.00 (357.00 open) EUR in Memory, 0 set aside" in proved(archive, dates=YEAR)
+
+
 def test_what_changes_while_the_run_is_at_work_is_left_to_the_next_one(archive):
     two_months(archive)
     when(archive, "dated", lambda: pay(archive, "I-1"))

@@ -32,7 +32,15 @@ class PostgresStore(Outbox):
                 UNION
                 SELECT key FROM quarantine WHERE (pair, flow) = (%(pair)s, %(flow)s) AND resolved_at IS NULL
                 UNION
-                SELECT key FROM outbox WHERE (pair, flow, status) = (%(pair)s, %(flow)s, 'pending')
+                -- of a run that nobody repeats, until another one has told it
+                SELECT o.key
+                FROM outbox o
+                JOIN run r ON r.id = o.run_id
+                WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'pending')
+                  AND NOT EXISTS (
+                      SELECT FROM ledger l
+                      WHERE (l.pair, l.flow, l.key) = (o.pair, o.flow, o.key) AND l.synced_at > r.started_at
+                  )
             ) aside
             WHERE %(keys)s::text[] IS NULL OR key = ANY(%(keys)s::text[])
             """,
