@@ -4,8 +4,8 @@
 Orders, invoices and credit notes of the past, by the month of their own date: for a new shop, for a new customer of an
 old ERP, or to have a stretch of history read and proved once more. The daily business is the DAG `offline_orders`.
 
-**To backfill three years**: switch this DAG on, open its tab *Backfills*, give the dates and run it; *run backwards*
-brings the newest months first. The same from a shell, and by `POST /api/v2/backfills`:
+**To backfill three years**: switch this DAG on, press *Trigger*, choose *Backfill*, give the dates and run it; *Run
+Backwards* brings the newest months first. The same from a shell, and by `POST /api/v2/backfills`:
 
     airflow backfill create --dag-id offline_orders_history --from-date 2024-01-01 --to-date 2026-11-01 \\
         --run-backwards --max-active-runs 4

@@ -30,7 +30,7 @@ class Archive(World):
     turns: Iterator[Office] = field(default_factory=lambda: iter(()))
 
     def keep_apart(self) -> dict[str, str]:
-        self.shop.sql("DELETE FROM erp_document")
+        self.shop.sql("TRUNCATE erp_document CASCADE")
         name = f"Customers of {self.pair}"
         [category] = self.erp.admin.create("party.category", {"name": name})
         self.offices = [Office(self.erp, categories=[["add", [category]]]) for _ in range(2)]
@@ -147,7 +147,7 @@ class Merchant(Archive):
     """A pair that reads all documents of the ERP: the merchant's, and what tests have left there."""
 
     def keep_apart(self) -> dict[str, str]:
-        self.shop.sql("DELETE FROM erp_document")
+        self.shop.sql("TRUNCATE erp_document CASCADE")
         self.offices = [Office(self.erp) for _ in range(2)]
         self.turns = itertools.cycle(self.offices)
         return {}
