@@ -31,7 +31,7 @@ set aside. History causes no mail, no stock move, and nothing in the ERP. For ot
 
 Only this month is concerned; the others and the schedule go on. *Clear* the run to have it done again.
 
-- **extract**: the ERP is away or refuses us; it retries by itself.
+- **extract**: the ERP is away or refuses us; it retries by itself. "of no month": backfill instead of triggering.
 - **validate**: the month as a whole looks wrong, nothing was written. The log names the expectation, and what to type
   to let the others pass.
 - **transform**: the storefront, which is asked what it has already, or the store is away: it retries by itself.
@@ -55,6 +55,7 @@ from crossdock.airflow import assets
 from crossdock.airflow.defaults import ALERTED, DEFAULT_ARGS, ERP_POOL, LAST, PARAMS, STOREFRONT_POOL
 from crossdock.airflow.pairs import Pair, pairs
 from crossdock.airflow.runtime import open_run
+from crossdock.errors import Misconfigured
 from crossdock.sync import document_proof, steps
 from crossdock.sync.flow import Flow
 from crossdock.sync.flows import INVOICES, OFFLINE_ORDERS
@@ -140,9 +141,15 @@ def offline_orders_history(pair: Pair) -> None:
 
 
 def month() -> tuple[date, date]:
-    """The data interval of the run, as days of the ERP's calendar."""
+    """The data interval of the run, as days of the ERP's calendar. Raises Misconfigured when it has none."""
     context = get_current_context()
-    return context["data_interval_start"].date(), context["data_interval_end"].date()
+    start, end = context.get("data_interval_start"), context.get("data_interval_end")
+    if start is None or end is None or start == end:
+        raise Misconfigured(
+            "This run is of no month: it was triggered without a logical date. Backfill this DAG, or trigger "
+            "offline_orders with since and until."
+        )
+    return start.date(), end.date()
 
 
 for each in pairs():

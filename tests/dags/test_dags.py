@@ -165,6 +165,22 @@ def test_a_backfill_of_the_history_is_one_run_for_each_month(bag):
     assert dag.start_date.year == 2000, "Airflow leaves out tasks that begin later than the month"
 
 
+def test_a_run_of_the_history_without_a_month_says_what_to_do(bag, monkeypatch):
+    from datetime import date
+
+    import pendulum
+
+    from crossdock.errors import Misconfigured
+
+    module = sys.modules[bag.dags["offline_orders_history"].get_task("orders.extract").python_callable.__module__]
+    given = {"data_interval_start": pendulum.datetime(2024, 1, 1), "data_interval_end": pendulum.datetime(2024, 2, 1)}
+    monkeypatch.setattr(module, "get_current_context", lambda: given)
+    assert module.month() == (date(2024, 1, 1), date(2024, 2, 1))
+    given.clear()
+    with pytest.raises(Misconfigured, match="trigger offline_orders with since and until"):
+        module.month()
+
+
 def scheduled(dag):
     """As the scheduler has it."""
     from airflow.serialization.serialized_objects import DagSerialization
