@@ -199,3 +199,27 @@ def test_a_print_that_a_buyer_waits_for_is_made_by_the_erp_and_delivered_once(wo
         f"WHERE d.key = '{key}'"
     )
     assert int(size) > 1_000
+
+
+def test_an_account_that_leaves_and_comes_back_is_shown_its_documents_again(alone: Archive) -> None:
+    alone.new(2)
+    alone.heals()
+    office = alone.offices[0]
+    [row] = alone.erp.admin("model.party.party.read", [office.party], ["categories"])
+    alone.erp.admin("model.party.party.write", [office.party], {"categories": [["remove", row["categories"]]]})
+    assert alone.sync(full=True).state == "success"
+    assert len(alone.in_shop()) < len(alone.in_erp())
+    alone.erp.admin("model.party.party.write", [office.party], {"categories": [["add", row["categories"]]]})
+    assert alone.sync(full=True).state == "success"
+    alone.in_step()
+
+
+def test_a_payment_that_is_deleted_again(alone: Archive) -> None:
+    [key] = alone.new(1)
+    invoice = int(key.rpartition("/")[2])
+    payment = alone._office(invoice).payment(invoice, "100.00")
+    alone.heals()
+    alone.erp.admin.press("account.payment", "draft", [payment])
+    alone.erp.admin("model.account.payment.delete", [payment])
+    assert alone.sync(full=True).state == "success"
+    alone.in_step()

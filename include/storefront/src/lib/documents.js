@@ -74,12 +74,13 @@ async function upsert(trx, flow, rows) {
   return written
 }
 
+/** What the ERP has no more has no date of its own: if it comes back, it is what it was. */
 async function withdraw(trx, flow, rows) {
   const { rows: written } = await trx.raw(
     `update erp_document d
-     set removed = true, fingerprint = t.fingerprint, changed_at = coalesce(t.changed_at, now())
+     set removed = true, fingerprint = t.fingerprint, changed_at = coalesce(t.changed_at, d.changed_at)
      from jsonb_to_recordset(?) as t(key text, fingerprint text, changed_at timestamptz)
-     where d.flow = ? and d.key = t.key collate "C" and d.changed_at <= coalesce(t.changed_at, now())
+     where d.flow = ? and d.key = t.key collate "C" and d.changed_at <= coalesce(t.changed_at, d.changed_at)
        and not (d.removed and d.fingerprint = t.fingerprint)
      returning d.key, d.id, 'removed' as outcome`,
     [...json(rows), flow]
