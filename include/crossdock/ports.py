@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Literal, NamedTuple, Protocol, TypeVar
 
 from crossdock.domain.customer import Account
+from crossdock.domain.document import Document
 from crossdock.domain.item import Item
 from crossdock.domain.order import Order
 from crossdock.domain.order_status import OrderStatus
@@ -209,6 +210,66 @@ class Totals(Protocol):
         """Of those of these records that it has, by natural key."""
 
 
+class Dated(Protocol):
+    """A source whose records have a date of their own, by which history is read."""
+
+    def dated(self, since: date, until: date) -> Iterator[Sequence[Row]]:
+        """Every record whose own date is in ``since <= date < until``, newest first, withdrawn ones included.
+
+        The date is the one of the source's calendar. Raises Retry or Stop.
+        """
+
+
+@dataclass(frozen=True)
+class Control:
+    """What the documents of one account in one currency come to. ``open``: what is still to be paid; 0 of orders."""
+
+    count: int
+    total: Decimal
+    open: Decimal
+
+
+Controls = Mapping[tuple[str, str], Control]
+"""By account and currency; only those with at least one document."""
+
+
+class Controlled(Protocol):
+    """A side that can add up its documents, by another way than they are read or written: to prove that they agree."""
+
+    def control(self, since: date | None, until: date | None, without: Collection[str]) -> Controls:
+        """Of the documents whose own date is in ``since <= date < until``; None: no limit on this side.
+
+        Not counted are those that are withdrawn, those of no B2B account, and those whose key is in ``without``.
+        """
+
+
+class Receivables(Protocol):
+    """An ERP that keeps books, which know of more than documents: payments on account, corrections."""
+
+    def receivables(self) -> Mapping[str, Decimal]:
+        """What each account owes by the books, in the company's currency; none of those that owe nothing."""
+
+
+class Wish(NamedTuple):
+    """A printed document that a buyer waits for. ``id``: the target's, of the wish; ``ref``: its ``Document.file``."""
+
+    id: str
+    ref: str
+
+
+class Wishes(Protocol):
+    """A target that keeps no printed documents until a buyer asks for one."""
+
+    def wishes(self) -> Iterator[Sequence[Wish]]:
+        """What buyers wait for among the documents of this flow, the oldest first."""
+
+    def deliver(self, id: str, content: bytes | None) -> None:
+        """The printed document, or None: there is none. A wish that is no more is no fault.
+
+        Raises Reject when the target does not take it (too large, of a kind it does not show), Retry or Stop.
+        """
+
+
 class Warehouses(Protocol):
     """An ERP that keeps stock. Read in this order, so that what happens in between is never promised twice:
 
@@ -381,3 +442,5 @@ StockTarget = Target[Stock]
 PriceListTarget = Target[PriceList]
 PricesTarget = Target[Prices]
 PriceMemberTarget = Target[PriceMember]
+DocumentSource = Source[Document]
+DocumentTarget = Target[Document]

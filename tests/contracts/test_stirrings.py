@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from tests.erp_fixtures import CONNECTION, RunningErp
+from tests.office import Office
 
 from crossdock.connectors.tryton.adapter import Tryton
 from crossdock.connectors.tryton.hook import TrytonHook
@@ -13,7 +14,7 @@ from crossdock.connectors.tryton.stirrings import Stirrings
 
 pytestmark = pytest.mark.e2e
 
-FLOWS = ("customers", "items", "inventory", "order_status")
+FLOWS = ("customers", "items", "inventory", "order_status", "offline_orders", "invoices")
 
 
 @pytest.fixture(scope="module")
@@ -88,6 +89,45 @@ def test_stock_that_moves_is_news_of_inventory(erp, news):
     })  # fmt: skip
     erp.admin("model.stock.inventory.confirm", [count])
     assert news() == {"inventory"}
+
+
+def test_sales_shipments_and_returns_are_news_of_orders(erp, news):
+    office = Office(erp)
+    sale = office.order(confirm=False)
+    assert news() == {"customers", "order_status", "offline_orders"}
+    erp.admin.press("sale.sale", "confirm", [sale])
+    [shipment] = office.warehouse.shipments(sale)
+    office.warehouse.leave(shipment)
+    back = office.warehouse.take_back(sale)
+    news()
+    office.write("stock.shipment.out", shipment, shipping_reference="T5")
+    assert news() == {"order_status", "offline_orders"}
+    [row] = erp.admin("model.sale.sale.read", [back], ["shipment_returns"])
+    erp.admin.press("stock.shipment.out.return", "receive", row["shipment_returns"])
+    assert news() == {"inventory", "order_status", "offline_orders", "invoices"}  # a credit note is drafted
+
+
+def test_invoices_credit_notes_and_payments_are_news_of_who_shows_them(erp, news):
+    office = Office(erp)
+    invoice = office.invoice(payment_term=office.term("Two parts", 10, 40))
+    assert news() == {"customers", "order_status", "invoices"}
+    note = office.invoice(office.invoiced_line(-0.5))
+    assert news() == {"order_status", "invoices"}
+    office.payment(invoice, "10.00")
+    assert news() == {"order_status", "invoices"}
+    office.pay(office.invoice(), "19.00")
+    assert news() == {"order_status", "invoices"}
+    assert news() == set()
+    office.settle_first(invoice, note)
+    assert "invoices" in news()
+
+
+def test_a_tryton_without_payments_is_asked_for_none(erp, stirrings, monkeypatch):
+    asked = []
+    monkeypatch.setitem(stirrings.__dict__, "_modules", frozenset({"sale"}))
+    monkeypatch.setattr(stirrings, "_newest", lambda table, since: asked.append(table.model) or [])
+    stirrings.stirred("invoices", stirrings.now())
+    assert asked == ["account.invoice", "account.move.reconciliation"]
 
 
 def test_a_flow_that_nobody_hurries_with_has_no_news(stirrings):

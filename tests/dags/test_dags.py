@@ -68,7 +68,11 @@ def test_event_driven_dags_cannot_stall(bag):
         if dag.dag_id == "approve":
             assert dag.max_active_runs == 32 and {task.max_active_tis_per_dag for task in dag.tasks} == {1, 32}
             continue
-        assert dag.max_active_runs == 8 and all(task.max_active_tis_per_dag == 1 for task in dag.tasks), dag.dag_id
+        if dag.dag_id == "offline_orders_history":
+            assert dag.max_active_runs == 4 and {task.max_active_tis_per_dag for task in dag.tasks} == {4}
+            continue
+        side_by_side = {1, 8} if dag.dag_id == "offline_orders" else {1}
+        assert dag.max_active_runs == 8 and {task.max_active_tis_per_dag for task in dag.tasks} == side_by_side
 
 
 def test_every_task_is_explained(bag):
@@ -130,6 +134,58 @@ def test_shipping_advices_are_looked_for_only_where_somebody_sends_them(bag):
     assert dag.get_task("from_3pl.fed").ignore_downstream_trigger_rules
     assert dag.get_task("from_3pl.settle").trigger_rule == "all_done"
     assert {dag.get_task(f"from_3pl.{step}").pool for step in ("fed", "extract")} == {"default_pool"}
+
+
+@pytest.mark.parametrize("dag", ["offline_orders", "offline_orders_history"])
+@pytest.mark.parametrize("group", ["orders", "invoices"])
+def test_documents_run_in_five_steps_and_are_proved(bag, dag, group):
+    dag = bag.dags[dag]
+    chain = [task.task_id for task in dag.topological_sort() if task.task_id.startswith(f"{group}.")]
+    assert chain == [f"{group}.{step}" for step in ("extract", "validate", "transform", "load", "settle", "prove")]
+    assert dag.get_task(f"{group}.settle").trigger_rule == "all_done"
+    assert {one.task_id for task in chain for one in dag.get_task(task).downstream_list} <= set(chain)
+
+
+def test_prints_that_buyers_wait_for_do_not_wait_for_anything(bag):
+    task = bag.dags["offline_orders"].get_task("files")
+    assert not task.upstream_task_ids and not task.downstream_task_ids and task.max_active_tis_per_dag == 1
+
+
+def test_a_backfill_of_the_history_is_one_run_for_each_month(bag):
+    from datetime import date
+
+    import pendulum
+
+    dag = bag.dags["offline_orders_history"]
+    start, end = pendulum.datetime(2024, 1, 1), pendulum.datetime(2024, 3, 1)
+    months = [one.data_interval for one in scheduled(dag).iter_dagrun_infos_between(start, end)]
+    assert [(one.start.date(), one.end.date()) for one in months] == [
+        (date(2024, month, 1), date(2024, month + 1, 1)) for month in (1, 2, 3)
+    ]
+    assert dag.start_date.year == 2000, "Airflow leaves out tasks that begin later than the month"
+
+
+def test_a_run_of_the_history_without_a_month_says_what_to_do(bag, monkeypatch):
+    from datetime import date
+
+    import pendulum
+
+    from crossdock.errors import Misconfigured
+
+    module = sys.modules[bag.dags["offline_orders_history"].get_task("orders.extract").python_callable.__module__]
+    given = {"data_interval_start": pendulum.datetime(2024, 1, 1), "data_interval_end": pendulum.datetime(2024, 2, 1)}
+    monkeypatch.setattr(module, "get_current_context", lambda: given)
+    assert module.month() == (date(2024, 1, 1), date(2024, 2, 1))
+    given.clear()
+    with pytest.raises(Misconfigured, match="trigger offline_orders with since and until"):
+        module.month()
+
+
+def scheduled(dag):
+    """As the scheduler has it."""
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    return DagSerialization.from_dict(DagSerialization.to_dict(dag))
 
 
 @pytest.mark.parametrize("pair", ["default", "outlet"])

@@ -70,19 +70,27 @@ def woken(erp: Erp, watch: Watch, seconds: float) -> list[tuple[float, str]]:
 
 
 def test_a_feed_that_begins_wakes_everybody_once(erp):
-    assert woken(erp, Watch("default"), 60) == [(0, "customers"), (0, "inventory"), (0, "items")]
+    assert woken(erp, Watch("default"), 60) == [(0, "customers"), (0, "inventory"), (0, "items"), (0, "offline_orders")]
 
 
 def test_stock_is_noticed_at_the_next_look_the_rest_within_seconds(erp):
     watch = Watch("default")
     woken(erp, watch, 60)
     began = erp.seconds
-    for flow in ("inventory", "customers", "items"):
+    for flow in ("inventory", "customers", "items", "invoices"):
         erp.change(flow)
     told = woken(erp, watch, 60)
     assert told[0] == (began, "inventory")
-    assert sorted(domain for _, domain in told) == ["customers", "inventory", "items"]
-    assert max(at - began for at, _ in told) <= 9 * PAUSE
+    assert sorted(domain for _, domain in told) == ["customers", "inventory", "items", "offline_orders"]
+    assert max(at - began for at, _ in told) <= 10 * PAUSE
+
+
+@pytest.mark.parametrize("flow", ["offline_orders", "invoices"])
+def test_orders_and_invoices_of_the_erp_wake_offline_orders(erp, flow):
+    watch = Watch("default")
+    woken(erp, watch, 60)
+    erp.change(flow)
+    assert [domain for _, domain in woken(erp, watch, 60)] == ["offline_orders"]
 
 
 def test_what_becomes_of_orders_wakes_customers_whom_orders_follow(erp):
@@ -128,7 +136,12 @@ def test_an_erp_that_is_away_is_asked_ever_more_rarely_and_all_are_woken_when_it
     assert 60 <= erp.connected - before <= 70
     assert caplog.text.count("Tryton does not answer.") == 1
     erp.away = None
-    assert [domain for _, domain in woken(erp, watch, ABSENCE + 30)] == ["customers", "inventory", "items"]
+    assert [domain for _, domain in woken(erp, watch, ABSENCE + 30)] == [
+        "customers",
+        "inventory",
+        "items",
+        "offline_orders",
+    ]
 
 
 @pytest.mark.parametrize("error", [Misconfigured("There is no connection crossdock_erp."), TypeError("a defect")])
@@ -189,7 +202,7 @@ def scheduled_by(condition) -> list[Asset]:
 def test_each_hint_has_its_watcher_in_the_one_dag_that_it_wakes():
     """Airflow drops the watchers of an asset that another file uses without them."""
     bag = DagBag(str(ROOT / "dags"))
-    for domain in ("customers", "items", "inventory"):
+    for domain in ("customers", "items", "inventory", "offline_orders"):
         name = assets.hint(domain, Pair()).name
         users = {
             dag.dag_id: [watcher.trigger.serialize()[1] for watcher in asset.watchers]

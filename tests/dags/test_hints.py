@@ -46,7 +46,7 @@ def metadata(pg):
     import_all_models()
     Base.metadata.create_all(engine)
     with Session(engine) as session:
-        for domain in ("customers", "inventory"):
+        for domain in ("customers", "inventory", "offline_orders"):
             asset = assets.hint(domain, Pair())
             session.add(AssetModel(name=asset.name, uri=asset.uri, group="", extra={}))
             session.flush()
@@ -125,6 +125,13 @@ def test_stock_in_the_shop_wakes_inventory(airflow, shop, metadata):
     with Session(metadata) as session:
         [given] = session.scalars(select(AssetEvent)).all()
         assert given.uri == assets.hint("inventory", Pair()).uri
+
+
+def test_a_print_that_a_buyer_waits_for_wakes_offline_orders(airflow, shop, metadata):
+    assert send(shop, {"event": "erp.document.wished"}).status_code == 202
+    with Session(metadata) as session:
+        [given] = session.scalars(select(AssetEvent)).all()
+        assert given.uri == assets.hint("offline_orders", Pair()).uri
 
 
 def test_the_same_hint_counts_once(airflow, shop):

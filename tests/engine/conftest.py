@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import psycopg
 import pytest
+from tests.engine.documents import MemoryInvoices, MemoryShelf, know
 from tests.fakes import MemoryCatalogue, MemoryItems, MemorySource, MemoryTarget
 
 from crossdock.errors import Retry, Stop
@@ -15,10 +16,11 @@ from crossdock.store.migrations import upgrade
 from crossdock.store.postgres import PostgresStore, approve_target
 from crossdock.sync import steps
 from crossdock.sync.flow import Flow
-from crossdock.sync.flows import CUSTOMERS, ITEMS
+from crossdock.sync.flows import CUSTOMERS, INVOICES, ITEMS
 from crossdock.sync.run import Request, Run, Verdict
 
 SYSTEMS = {"customers": (MemorySource, MemoryTarget), "items": (MemoryItems, MemoryCatalogue)}
+SYSTEMS["invoices"] = (MemoryInvoices, MemoryShelf)
 
 
 class Gate:
@@ -45,8 +47,9 @@ class World:
             approve_target(db, pair, "storefront", self.shop.fingerprint(), "tests")
         self.names = itertools.count(1)
 
-    def run(self, name: str | None = None, scope: str = "*", **request) -> Run:
-        return self._as_task(name or f"run-{next(self.names)}", Request(**request), scope)
+    def run(self, name: str | None = None, scope: str = "", **request) -> Run:
+        asked = Request(**request)
+        return self._as_task(name or f"run-{next(self.names)}", asked, scope or asked.scope)
 
     def _as_task(self, name: str, request: Request, scope: str) -> Run:
         store = PostgresStore(self._tasks)
@@ -110,6 +113,15 @@ def world(clean) -> Iterator[World]:
 def catalogue(clean) -> Iterator[World]:
     """The same with products."""
     world = World(clean, flow=ITEMS)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def archive(clean) -> Iterator[World]:
+    """The same with invoices, of an account that the shop has."""
+    world = World(clean, flow=INVOICES)
+    know(world)
     yield world
     world.close()
 

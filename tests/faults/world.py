@@ -150,12 +150,12 @@ class World:
             cwd=ROOT, env={**os.environ, "PYTHONPATH": "include"}, capture_output=True, text=True, timeout=120,
         )  # fmt: skip
 
-    def until_killed(self, step: str, function: str) -> str:
+    def until_killed(self, step: str, function: str, **params: str) -> str:
         """A run whose task for this step was killed in place of this function; its name."""
         name = self.new_run()
         for before in STEPS[: STEPS.index(step)]:
-            assert self.step(before, name)
-        killed = self.task(step, name, function)
+            assert self.step(before, name, **params)
+        killed = self.task(step, name, function, *(f"{param}={value}" for param, value in params.items()))
         assert killed.returncode == -9, killed.stderr
         return name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from decimal import Decimal
 
 import psycopg
 import pytest
@@ -16,6 +17,8 @@ COLUMNS = {
     flow.name: ", ".join(f"{name} {kind}" for name, kind in {"key": "text", **flow.record.COLUMNS}.items())
     for flow in FLOWS.values()
 }
+for documents in ("offline_orders", "invoices"):
+    COLUMNS[documents] += ", gone boolean"
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +135,41 @@ def test_no_connection_is_left_behind(check, dsn):
                 break
             time.sleep(0.1)
     assert left <= 2
+
+
+def document(n, made_on="2026-01-31", due_on=None, net=100, tax=19, total=119, lines_net=None, gone=False):
+    lines_net = net if lines_net is None else lines_net
+    open_, deviation = total, abs(Decimal(str(net)) + Decimal(str(tax)) - Decimal(str(total)))
+    return (
+        f"I-{n}", "invoice", "C-1", made_on, due_on, int(made_on[:4]), "EUR", net, tax, total, open_, 1, lines_net,
+        deviation, abs(lines_net - net), gone,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("suite", ["offline_orders", "invoices"])
+def test_documents_close_to_the_cent_on_believable_dates(check, suite):
+    rows = [
+        document(1), document(2, total=119.01), document(3, total=119.02), document(4, net=-100, tax=-19, total=-119),
+        document(5, made_on="1989-12-31"), document(6, made_on="2199-01-01"), document(7, lines_net=99),
+    ]  # fmt: skip
+    verdict, failing = check(rows, suite)
+    assert verdict.critical == ()
+    assert failing == {"total_mismatch": {"I-3"}, "absurd_date": {"I-5", "I-6"}}
+    said = [one["says"] for one in verdict.results["expectations"] if not one["success"]]
+    assert any("lines do not add up" in one for one in said)
+
+
+@pytest.mark.parametrize("suite", ["offline_orders", "invoices"])
+def test_most_documents_withdrawn_at_once_stop_the_run(check, suite):
+    verdict, failing = check([document(n, gone=n > 20) for n in range(60)], suite)
+    [failure] = verdict.critical
+    assert "withdrawn at once (39 of 60)" in failure.text and len(failing[failure.says]) == 39
+
+
+def test_most_invoices_worth_nothing_stop_the_run_and_a_due_date_before_its_own_is_reported(check):
+    verdict, _ = check([document(n, net=0, tax=0, total=0, due_on="2025-12-31") for n in range(60)], "invoices")
+    assert [failure.says for failure in verdict.critical] == [
+        "more than half of the documents that changed are worth nothing"
+    ]
+    said = [one["says"] for one in verdict.results["expectations"] if not one["success"]]
+    assert "there are invoices that were due before they were made" in said

@@ -426,7 +426,7 @@ def _decide(options: argparse.Namespace) -> None:
 
 
 def _next(options: argparse.Namespace) -> str:
-    return f"The next run of {_pair(options).suffixed(options.flow)} takes it up."
+    return f"The next run of {_pair(options).suffixed(FLOWS[options.flow].dag)} takes it up."
 
 
 def _pair(options: argparse.Namespace) -> Pair:

@@ -47,3 +47,9 @@ PARAMS: dict[str, Param] = {
     "force": Param(False, type="boolean", description="Write what is read even if unchanged, past the brake."),
     "plan": Param(None, type=["null", "integer"], description="Apply exactly this saved plan (its run number)."),
 }
+
+DATES: dict[str, Param] = {
+    "since": Param(None, type=["null", "string"], format="date", description="Read what is dated from this day on."),
+    "until": Param(None, type=["null", "string"], format="date", description="And before this day."),
+}
+"""For a DAG whose records have a date of their own: any span of it, by hand, side by side with other runs."""

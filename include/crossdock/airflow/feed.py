@@ -32,11 +32,14 @@ REFUSAL = 300.0
 """Seconds between two tries while a person has to act: it refuses us, or there is no such connection."""
 
 _HURRIED = "inventory"
-_OTHERS = ("customers", "items", "order_status")
-"""They take turns: one of them at every third look."""
-_WAKES = {"inventory": "inventory", "customers": "customers", "items": "items", "order_status": "customers"}
+_OTHERS = ("customers", "items", "order_status", "offline_orders", "invoices")
+"""They take turns: one of them at every other look."""
+_WAKES = {"inventory": "inventory", "customers": "customers", "items": "items", "order_status": "customers"} | {
+    "offline_orders": "offline_orders",
+    "invoices": "offline_orders",
+}
 """Flow -> the domain whose hint it gives. ``orders`` is woken in its turn when ``customers`` has settled."""
-_RESTS = {"inventory": 2.0, "customers": 15.0, "items": 15.0}
+_RESTS = {"inventory": 2.0, "customers": 15.0, "items": 15.0, "offline_orders": 15.0}
 """Seconds after a hint before the same domain gets another: runs would only queue up."""
 
 log = logging.getLogger(__name__)
@@ -85,7 +88,7 @@ class Watch:
     def __init__(self, pair: str) -> None:
         self._pair = pair
         self._news: News | None = None
-        self._turns = chain.from_iterable(cycle((None, None, one) for one in _OTHERS))
+        self._turns = chain.from_iterable(cycle((None, one) for one in _OTHERS))
         self._due: set[str] = set()
         self._woken_at: dict[str, float] = {}
         self._tries = 0

@@ -47,9 +47,12 @@ PAUSE = timedelta(seconds=1)
 _PATIENCE = 5
 """Seconds within which a body has to come in."""
 
-_WAKES = dict.fromkeys(("customer", "order", "order-edit", "payment"), "customers") | {"inventory": "inventory"}
+_WAKES = dict.fromkeys(("customer", "order", "order-edit", "payment"), "customers") | {
+    "inventory": "inventory",
+    "erp": "offline_orders",
+}
 """By what stands before the event's first dot. ``orders`` is woken in its turn when ``customers`` has settled, and
-``inventory`` when ``orders`` has."""
+``inventory`` when ``orders`` has. ``erp.document.wished``: a buyer waits for a printed document."""
 
 log = logging.getLogger(__name__)
 

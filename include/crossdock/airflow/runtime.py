@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from datetime import date
 from functools import cached_property
 from typing import Any
 
@@ -118,9 +119,13 @@ def fingerprint(side: Side, pair: Pair) -> str:
 
 
 @contextmanager
-def open_run(flow: Flow, pair: Pair) -> Iterator[Run]:
-    """The Run of the task that is at work, between the systems this deployment is connected to."""
+def open_run(flow: Flow, pair: Pair, dates: tuple[date, date] | None = None) -> Iterator[Run]:
+    """The Run of the task that is at work, between the systems this deployment is connected to.
+
+    ``dates``: the window of a backfill; without them what the params say.
+    """
     context = get_current_context()
+    asked = request(context["params"], dates)
     with open_store() as connection, ExitStack() as opened:
         yield Run(
             pair=pair.name,
@@ -130,7 +135,8 @@ def open_run(flow: Flow, pair: Pair) -> Iterator[Run]:
             target=_Later(lambda: port(system(flow.target, pair), flow.name)),
             store=PostgresStore(connection),
             gate=_Later(lambda: ExpectationsGate(PostgresHook(STORE).get_uri())),
-            request=request(context["params"]),
+            request=asked,
+            scope=asked.scope,
             go_live=pair.go_live,
             asked_at=context["dag_run"].start_date,
         )
@@ -169,12 +175,28 @@ class _Later:
         return getattr(self._made, name)
 
 
-def request(params: Any) -> Request:
-    """What the person who triggered the run asked for."""
-    return Request(
+def request(params: Any, dates: tuple[date, date] | None = None) -> Request:
+    """What the person who triggered the run asked for. Raises Misconfigured when that cannot be done together."""
+    asked = Request(
         mode=params["mode"],
-        full=params["full"],
-        keys=tuple(params["keys"]),
+        full=params.get("full", False),
+        keys=tuple(params.get("keys", ())),
         force=params["force"],
-        plan=params["plan"],
+        plan=params.get("plan"),
+        dates=dates or _dates(params.get("since"), params.get("until")),
     )
+    if asked.dates and (asked.full or asked.keys):
+        raise Misconfigured("Either since and until, or keys, or full: a run reads in one way.")
+    return asked
+
+
+def _dates(since: str | None, until: str | None) -> tuple[date, date] | None:
+    if not since and not until:
+        return None
+    try:
+        dates = date.fromisoformat(since or ""), date.fromisoformat(until or "")
+    except ValueError:
+        raise Misconfigured("Give both since and until, as dates: 2026-01-01 and 2026-02-01.") from None
+    if dates[0] >= dates[1]:
+        raise Misconfigured(f"until is the first day that is left out: there is no day from {since} to before {until}.")
+    return dates

@@ -44,7 +44,7 @@ def runs(rows: list[dict[str, Any]]) -> str:
     cells = [
         [
             row["id"],
-            row["flow"],
+            row["flow"] if row["scope"] == "*" else f"{row['flow']} {row['scope']}",
             row["pair"],
             _state(row["state"]),
             row["started_at"],

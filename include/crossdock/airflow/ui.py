@@ -355,7 +355,8 @@ def _stop(request: Request, user: Any, stop: dict[str, Any], name: str) -> str:
             f"<label for={name}>Why it may pass (kept with the rows)</label>"
             f"<input id={name} name=reason required maxlength=500 autocomplete=off><button>Accept</button></form>"
         )
-    title = f"{flow} ({pair}) was stopped by the quality gate"
+    window = "" if stop["scope"] == "*" else f", {stop['scope']}"
+    title = f"{flow} ({pair}{window}) was stopped by the quality gate"
     why = f"<p>Run {stop['run']}: {escape(stop['text'])}.</p>"
     return f"<section><h2 class=failed>{escape(title)}</h2>{why}{how}</section>"
 

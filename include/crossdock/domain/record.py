@@ -95,6 +95,14 @@ class Record(Value):
         """Why a person has to approve it before it is written, in words; "" for most."""
         return ""
 
+    @property
+    def moment(self) -> datetime | None:
+        """The state of the source it was read from, UTC, in flows that are read by several runs side by side.
+
+        Where it is given the ledger, as the target, never goes back to an older one; None: the last run is right.
+        """
+        return None
+
     def columns(self) -> tuple[Any, ...]:
         """Values of ``COLUMNS``, in that order."""
         return ()

@@ -9,6 +9,7 @@ absolute; shares make sense only from ``SHARES_FROM`` rows on.
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import great_expectations.expectations as gxe
@@ -24,6 +25,10 @@ DEAREST = 10_000_000
 """One piece, in any currency."""
 DEVIATION = 0.05
 """Between what was charged and what the lines add up to, in any currency: rounding."""
+CENT = 0.01
+"""Between net and tax, and the total of the document they stand on."""
+FIRST_YEAR = 1990
+"""No document is older."""
 
 
 def rows(code: str, reason: str, remedy: str) -> dict[str, str]:
@@ -350,6 +355,83 @@ def price_members(count: int) -> list[Any]:
     return expectations
 
 
+def offline_orders(count: int) -> list[Any]:
+    """Orders born in the ERP: their totals close, their dates are believable, and most of them are not withdrawn."""
+    return _documents("order", count)
+
+
+def invoices(count: int) -> list[Any]:
+    """Invoices and credit notes, likewise; most of them worth something, and none due before it was made."""
+    expectations = [
+        *_documents("document", count),
+        gxe.ExpectColumnPairValuesAToBeGreaterThanB(
+            column_A="due_on",
+            column_B="made_on",
+            or_equal=True,
+            ignore_row_if="either_value_is_missing",
+            severity="warning",
+            meta=says("there are invoices that were due before they were made"),
+        ),
+    ]
+    if count >= SHARES_FROM:
+        expectations.append(
+            gxe.ExpectColumnValuesToNotBeInSet(
+                column="total",
+                value_set=[0],
+                mostly=0.5,
+                severity="critical",
+                meta=says("more than half of the documents that changed are worth nothing"),
+            )
+        )
+    return expectations
+
+
+def _documents(unit: str, count: int) -> list[Any]:
+    expectations = [
+        gxe.ExpectColumnValuesToBeBetween(
+            column="deviation",
+            max_value=CENT,
+            severity="warning",
+            meta=rows(
+                "total_mismatch",
+                f"The {unit}'s net and tax do not add up to its total.",
+                "Compare its net, taxes and total in the ERP; replay it when it is right.",
+            ),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="year",
+            min_value=FIRST_YEAR,
+            max_value=datetime.now(UTC).year + 1,
+            severity="warning",
+            meta=rows(
+                "absurd_date",
+                f"The {unit} is dated before {FIRST_YEAR}, or after next year.",
+                "Look at its date in the ERP; replay it when it is right.",
+            ),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="lines_deviation",
+            max_value=DEVIATION,
+            severity="warning",
+            meta=says(f"there are {unit}s whose lines do not add up to their net"),
+        ),
+        gxe.ExpectColumnValuesToBeBetween(
+            column="lines", max_value=1000, severity="warning", meta=says(f"there are {unit}s with over 1,000 lines")
+        ),
+    ]
+    if count >= SHARES_FROM:
+        expectations.append(
+            gxe.ExpectColumnValuesToBeInSet(
+                column="gone",
+                value_set=[False],
+                mostly=0.5,
+                severity="critical",
+                meta=says(f"more than half of the {unit}s that changed were withdrawn at once"),
+            )
+        )
+    return expectations
+
+
 SUITES: dict[str, Callable[[int], list[Any]]] = {
     "customers": customers,
     "items": items,
@@ -360,4 +442,6 @@ SUITES: dict[str, Callable[[int], list[Any]]] = {
     "order_status": order_status,
     "shipping_advice": shipping_advice,
     "inventory": inventory,
+    "offline_orders": offline_orders,
+    "invoices": invoices,
 }

@@ -167,9 +167,11 @@ def withdraw(connection: Connection[Any], pair: str, flow: str, key: str, by: st
 def accept(connection: Connection[Any], pair: str, flow: str, says: str, by: str, reason: str) -> None:
     """Let the next batch pass although it fails in this way; the rows that do go to quarantine.
 
-    Raises Refused unless the quality gate stopped the last run of the flow for just that.
+    Where several windows of dates were stopped by it, the next batch of each. Raises Refused unless the quality gate
+    stopped the last run of the flow for just that.
     """
-    stops = {stop["says"]: stop["acceptable"] for stop in reports.stops(connection, pair, flow)}
+    stopped = reports.stops(connection, pair, flow)
+    stops = {stop["says"]: stop["acceptable"] for stop in stopped}
     reason = plain(" ".join(reason.split()))[:500]
     if says not in stops:
         others = ", ".join(f"'{other}'" for other in stops)
@@ -187,12 +189,12 @@ def accept(connection: Connection[Any], pair: str, flow: str, says: str, by: str
         raise Refused("Say why: the reason is kept with the rows that are set aside.")
     connection.execute(
         """
-        INSERT INTO crossdock.acceptance (pair, flow, says, author, reason)
-        VALUES (%s, %s, %s, %s, %s)
-        ON CONFLICT (pair, flow, says) WHERE run_id IS NULL DO UPDATE
+        INSERT INTO crossdock.acceptance (pair, flow, scope, says, author, reason)
+        SELECT %s, %s, scope, %s, %s, %s FROM unnest(%s::text[]) AS scope
+        ON CONFLICT (pair, flow, scope, says) WHERE run_id IS NULL DO UPDATE
         SET author = excluded.author, reason = excluded.reason, since = now()
         """,
-        (pair, flow, says, by, reason),
+        (pair, flow, says, by, reason, [stop["scope"] for stop in stopped if stop["says"] == says]),
     )
     log.info("%s (%s): %s accepted that %s", flow, pair, by, says)
 

@@ -51,6 +51,7 @@ class Outbox(StageTables):
 
     def adopt(self, run: Run, done: Sequence[Outcome]) -> None:
         with self._db.transaction():
+            self._alone(run)
             self._run(
                 run,
                 """
@@ -92,6 +93,7 @@ class Outbox(StageTables):
 
     def decide(self, run: Run) -> None:
         with self._db.transaction():
+            self._alone(run)
             self._run(run, "DELETE FROM outbox WHERE run_id = %(id)s")
             self._run(
                 run,
@@ -282,7 +284,8 @@ class Outbox(StageTables):
             INSERT INTO parked (pair, flow, key, source_id, needs, run_id)
             SELECT %(pair)s, %(flow)s, key, source_id, needs, %(id)s FROM {wide} WHERE action = 'wait'
             ON CONFLICT (pair, flow, key) DO UPDATE
-            SET needs = excluded.needs, source_id = excluded.source_id, run_id = excluded.run_id
+            SET needs = excluded.needs, source_id = excluded.source_id, run_id = excluded.run_id,
+                last_seen = excluded.last_seen
             """,
         )
 
@@ -303,10 +306,10 @@ class Outbox(StageTables):
                 """
                 INSERT INTO outbox (
                     run_id, pair, flow, key, op, source_id, target_id, raw_hash, canon_hash, parts, lost, payload,
-                    status
+                    moment, status
                 )
                 SELECT %(id)s, %(pair)s, %(flow)s, w.key, w.action, w.source_id, w.target_id, w.raw_hash,
-                       w.canon_hash, w.parts, {lost}, p.payload, %(status)s
+                       w.canon_hash, w.parts, {lost}, p.payload, w.moment, %(status)s
                 FROM unnest(%(keys)s::text[], %(payloads)s::text[]) AS p (key, payload)
                 JOIN {wide} w ON w.key = p.key
                 """,
@@ -377,10 +380,10 @@ class Outbox(StageTables):
                 """
                 INSERT INTO outbox (
                     run_id, pair, flow, key, op, source_id, target_id, raw_hash, canon_hash, parts, lost, payload,
-                    status
+                    moment, status
                 )
                 SELECT %(id)s, p.pair, p.flow, p.key, p.op, p.source_id, p.target_id, p.raw_hash, p.canon_hash,
-                       p.parts, p.lost, p.payload,
+                       p.parts, p.lost, p.payload, p.moment,
                        CASE WHEN l.synced_at > r.started_at
                               OR EXISTS (SELECT FROM {narrow} n WHERE n.key = p.key AND n.raw_hash <> p.raw_hash)
                               OR (p.raw_hash <> %(none)s AND NOT EXISTS (SELECT FROM {narrow} n WHERE n.key = p.key))
@@ -500,16 +503,19 @@ class Outbox(StageTables):
     # ---- settle
 
     def _merge_done(self, run: Run) -> None:
-        """What was carried out, in this run or an earlier one, into the ledger; an older fault is settled by it."""
+        """What was carried out, in this run or an earlier one, into the ledger; an older fault is settled by it.
+
+        What a run of another scope has told meanwhile, from a newer state of the source, stays.
+        """
         self._run(
             run,
             """
             INSERT INTO ledger (
                 pair, flow, key, source_id, target_id, raw_hash, canon_hash, parts, removed, lost, vanished, run_id,
-                synced_at
+                synced_at, moment
             )
             SELECT o.pair, o.flow, o.key, o.source_id, o.target_id, o.raw_hash, o.canon_hash, o.parts,
-                   o.op = 'remove', o.lost, o.raw_hash = %(none)s, o.run_id, o.done_at
+                   o.op = 'remove', o.lost, o.raw_hash = %(none)s, o.run_id, o.done_at, o.moment
             FROM outbox o
             JOIN run r ON r.id = o.run_id AND r.scope = %(scope)s
             WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'done')
@@ -517,7 +523,8 @@ class Outbox(StageTables):
             SET source_id = excluded.source_id, target_id = excluded.target_id, raw_hash = excluded.raw_hash,
                 canon_hash = excluded.canon_hash, parts = excluded.parts, removed = excluded.removed,
                 lost = excluded.lost, vanished = excluded.vanished, run_id = excluded.run_id,
-                synced_at = excluded.synced_at
+                synced_at = excluded.synced_at, moment = excluded.moment
+            WHERE (excluded.moment < ledger.moment) IS NOT TRUE
             """,
             none=NONE,
         )
@@ -533,7 +540,7 @@ class Outbox(StageTables):
                 WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'done')
                   AND r.id = o.run_id
                   AND r.scope = %(scope)s
-                RETURNING o.key, o.run_id, o.done_at, o.raw_hash
+                RETURNING o.key, o.run_id, r.started_at, o.raw_hash
             )
             UPDATE quarantine q
             SET resolved_at = now(),
@@ -552,7 +559,7 @@ class Outbox(StageTables):
               AND q.key = m.key
               AND q.resolved_at IS NULL
               AND q.run_id <> m.run_id
-              AND q.last_seen < m.done_at
+              AND q.last_seen < m.started_at
             """,
         )
 
@@ -588,10 +595,11 @@ class Outbox(StageTables):
     def merge(self, run: Run) -> None:
         books = run.books
         with self._db.transaction():
+            self._alone(run)
             if run.mode == "apply" and run.request.plan is None and self._has_stage(run):
                 self._end_overrides(run)
             self._merge_done(run)
-            if run.mode == "apply" and run.until:
+            if run.mode == "apply" and (run.until or run.request.dates):
                 self._end_acceptances(run)
             if run.mode == "apply" and self._has_stage(run):
                 self._run(
@@ -601,7 +609,10 @@ class Outbox(StageTables):
                     SET raw_hash = w.raw_hash, parts = w.parts, source_id = w.source_id,
                         vanished = w.raw_hash = %(none)s
                     FROM {wide} w
-                    WHERE (l.pair, l.flow) = (%(pair)s, %(flow)s) AND l.key = w.key AND w.action = 'unchanged'
+                    WHERE (l.pair, l.flow) = (%(pair)s, %(flow)s)
+                      AND l.key = w.key
+                      AND w.action = 'unchanged'
+                      AND (w.moment < l.moment) IS NOT TRUE
                     """,
                     none=NONE,
                 )
@@ -631,14 +642,17 @@ class Outbox(StageTables):
             """
             UPDATE acceptance
             SET run_id = %(id)s
-            WHERE (pair, flow) = (%(pair)s, %(flow)s)
+            WHERE (pair, flow, scope) = (%(pair)s, %(flow)s, %(scope)s)
               AND run_id IS NULL
               AND since < (SELECT started_at FROM run WHERE id = %(id)s)
             """,
         )
 
     def _forget_what_is_settled(self, run: Run) -> None:
-        """Quarantined, parked and held keys that were seen in this run and have found another place."""
+        """Quarantined, parked and held keys that were seen in this run and have found another place.
+
+        Not what a run of another scope has set aside since this one began: it may have read it later.
+        """
         self._run(
             run,
             """
@@ -651,6 +665,7 @@ class Outbox(StageTables):
             WHERE (q.pair, q.flow) = (%(pair)s, %(flow)s)
               AND q.resolved_at IS NULL
               AND q.run_id <> %(id)s
+              AND q.last_seen < (SELECT started_at FROM run WHERE id = %(id)s)
               AND EXISTS (
                   SELECT FROM {narrow} n WHERE n.key = q.key
                   UNION ALL
@@ -668,7 +683,10 @@ class Outbox(StageTables):
                 OR NOT EXISTS (SELECT FROM outbox o WHERE (o.run_id, o.key, o.status) = (%(id)s, t.key, 'pending'))
             )
             """
-        for table, rest in (("parked", ""), ("held", pending)):
+        earlier: LiteralString = """
+            AND (t.run_id = 0 OR t.last_seen < (SELECT started_at FROM run WHERE id = %(id)s))
+            """
+        for table, rest in (("parked", earlier), ("held", pending)):
             self._run(
                 run,
                 """

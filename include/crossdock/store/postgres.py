@@ -20,21 +20,31 @@ from crossdock.sync.run import Run
 class PostgresStore(Outbox):
     """Implements ``sync.run.Store``."""
 
-    def set_aside(self, run: Run, keys: Collection[str]) -> set[str]:
+    def set_aside(self, run: Run, keys: Collection[str] | None = None) -> set[str]:
         return self._column(
             run,
             """
-            SELECT key FROM parked WHERE (pair, flow) = (%(pair)s, %(flow)s) AND key = ANY(%(keys)s)
-            UNION
-            SELECT key FROM held WHERE (pair, flow) = (%(pair)s, %(flow)s) AND key = ANY(%(keys)s)
-            UNION
-            SELECT key FROM quarantine
-            WHERE (pair, flow) = (%(pair)s, %(flow)s) AND key = ANY(%(keys)s) AND resolved_at IS NULL
-            UNION
-            SELECT key FROM outbox
-            WHERE (pair, flow, status) = (%(pair)s, %(flow)s, 'pending') AND key = ANY(%(keys)s)
+            SELECT key
+            FROM (
+                SELECT key FROM parked WHERE (pair, flow) = (%(pair)s, %(flow)s)
+                UNION
+                SELECT key FROM held WHERE (pair, flow) = (%(pair)s, %(flow)s)
+                UNION
+                SELECT key FROM quarantine WHERE (pair, flow) = (%(pair)s, %(flow)s) AND resolved_at IS NULL
+                UNION
+                -- of a run that nobody repeats, until another one has told it
+                SELECT o.key
+                FROM outbox o
+                JOIN run r ON r.id = o.run_id
+                WHERE (o.pair, o.flow, o.status) = (%(pair)s, %(flow)s, 'pending')
+                  AND NOT EXISTS (
+                      SELECT FROM ledger l
+                      WHERE (l.pair, l.flow, l.key) = (o.pair, o.flow, o.key) AND l.synced_at > r.started_at
+                  )
+            ) aside
+            WHERE %(keys)s::text[] IS NULL OR key = ANY(%(keys)s::text[])
             """,
-            keys=list(keys),
+            keys=None if keys is None else list(keys),
         )
 
     def review(self, run: Run, claims: Iterable[Sequence[Claim]]) -> int:

@@ -46,6 +46,7 @@ class Quarantine(Statements):
             for refusal in refusals:
                 log.info("%s: %s would be quarantined: %s", run, refusal.key, refusal.code)
             return
+        self._alone(run)
         self._run(
             run,
             """
@@ -73,6 +74,7 @@ class Quarantine(Statements):
     def overrides(self, run: Run) -> Mapping[str, Override]:
         with self._db.transaction():
             if run.mode == "apply":
+                self._alone(run)
                 self._run(run, "UPDATE override SET run_id = %(id)s WHERE (pair, flow) = (%(pair)s, %(flow)s)")
             rows = self._run(
                 run,
@@ -98,7 +100,11 @@ class Quarantine(Statements):
                 USING seen s
                 WHERE (o.pair, o.flow) = (%(pair)s, %(flow)s)
                   AND o.key = s.key
-                  AND CASE WHEN o.state = 'withdrawn' THEN o.run_id = %(id)s ELSE o.raw_hash <> s.raw_hash END
+                  AND CASE WHEN o.state = 'withdrawn'
+                           THEN o.run_id = %(id)s
+                           ELSE o.raw_hash <> s.raw_hash
+                                AND o.since < (SELECT started_at FROM run WHERE id = %(id)s)
+                      END
                 RETURNING o.key, o.state
             )
             UPDATE ledger l
@@ -133,7 +139,7 @@ class Quarantine(Statements):
             """
             SELECT says, author, reason
             FROM acceptance
-            WHERE (pair, flow) = (%(pair)s, %(flow)s) AND coalesce(run_id, %(id)s) = %(id)s
+            WHERE (pair, flow, scope) = (%(pair)s, %(flow)s, %(scope)s) AND coalesce(run_id, %(id)s) = %(id)s
             """,
         )
         return {says: (author, reason) for says, author, reason in rows}
@@ -146,7 +152,7 @@ class Quarantine(Statements):
             """
             UPDATE acceptance
             SET run_id = %(id)s
-            WHERE (pair, flow, says) = (%(pair)s, %(flow)s, %(says)s) AND run_id IS NULL
+            WHERE (pair, flow, scope, says) = (%(pair)s, %(flow)s, %(scope)s, %(says)s) AND run_id IS NULL
             """,
             says=says,
         )

@@ -20,7 +20,7 @@ def runs(connection: Connection[Any], limit: int = 50) -> list[dict[str, Any]]:
     return _rows(
         connection,
         """
-        SELECT id, pair, flow, airflow_run, mode, step, state, message, counts, totals, quality,
+        SELECT id, pair, flow, scope, airflow_run, mode, step, state, message, counts, totals, quality,
                window_from, window_to, started_at, finished_at
         FROM crossdock.run
         WHERE state <> 'drained'
@@ -32,7 +32,7 @@ def runs(connection: Connection[Any], limit: int = 50) -> list[dict[str, Any]]:
 
 
 def domains(connection: Connection[Any]) -> list[dict[str, Any]]:
-    """Per pair and flow: how far it is, how its last run ended, what is open."""
+    """Per pair and flow: how far it is, how its last run ended, what is open. Runs of a window of dates count least."""
     return _rows(
         connection,
         """
@@ -50,7 +50,7 @@ def domains(connection: Connection[Any]) -> list[dict[str, Any]]:
             SELECT DISTINCT ON (pair, flow) *
             FROM crossdock.run
             WHERE state <> 'drained'
-            ORDER BY pair, flow, id DESC
+            ORDER BY pair, flow, scope <> '*', id DESC
         ) r
         LEFT JOIN crossdock.watermark w ON (w.pair, w.flow) = (r.pair, r.flow)
         ORDER BY r.pair, r.flow
@@ -102,24 +102,24 @@ def quarantined_record(connection: Connection[Any], pair: str, flow: str, key: s
 
 
 def stops(connection: Connection[Any], pair: str | None = None, flow: str | None = None) -> list[dict[str, Any]]:
-    """Why the quality gate stopped the last run of each flow, and who has accepted that for the next one."""
+    """Why the quality gate stopped the last run of each flow and window, and who has accepted that for the next one."""
     return _rows(
         connection,
         """
-        SELECT r.pair, r.flow, r.id AS run, r.finished_at, s.says, s.text, s.acceptable, a.author, a.reason
+        SELECT r.pair, r.flow, r.scope, r.id AS run, r.finished_at, s.says, s.text, s.acceptable, a.author, a.reason
         FROM (
-            SELECT DISTINCT ON (pair, flow) *
+            SELECT DISTINCT ON (pair, flow, scope) *
             FROM crossdock.run
             WHERE state IN ('success', 'planned', 'failed')
               AND pair = coalesce(%(pair)s, pair)
               AND flow = coalesce(%(flow)s, flow)
-            ORDER BY pair, flow, id DESC
+            ORDER BY pair, flow, scope, id DESC
         ) r
         CROSS JOIN jsonb_to_recordset(r.quality -> 'stops') AS s (says text, text text, acceptable boolean)
         LEFT JOIN crossdock.acceptance a
-               ON (a.pair, a.flow, a.says) = (r.pair, r.flow, s.says) AND a.run_id IS NULL
+               ON (a.pair, a.flow, a.scope, a.says) = (r.pair, r.flow, r.scope, s.says) AND a.run_id IS NULL
         WHERE (r.state, r.step) = ('failed', 'extracted')
-        ORDER BY r.pair, r.flow, s.says
+        ORDER BY r.pair, r.flow, r.scope, s.says
         """,
         pair=pair,
         flow=flow,
@@ -249,6 +249,12 @@ _BY_NAME: LiteralString = """
     SELECT key FROM crossdock.quarantine WHERE (pair, flow, source_id) = (%(pair)s, %(flow)s, %(key)s)
     UNION ALL
     SELECT key FROM crossdock.parked WHERE (pair, flow, source_id) = (%(pair)s, %(flow)s, %(key)s)
+    UNION ALL
+    SELECT key FROM crossdock.ledger WHERE (pair, flow) = (%(pair)s, %(flow)s) AND starts_with(key, %(key)s || '/')
+    UNION ALL
+    SELECT key FROM crossdock.quarantine WHERE (pair, flow) = (%(pair)s, %(flow)s) AND starts_with(key, %(key)s || '/')
+    UNION ALL
+    SELECT key FROM crossdock.parked WHERE (pair, flow) = (%(pair)s, %(flow)s) AND starts_with(key, %(key)s || '/')
     LIMIT 1
     """
 
@@ -257,7 +263,7 @@ def journey(connection: Connection[Any], pair: str, flow: str, key: str) -> dict
     """All that is known of one record: where it is now, why, and what was written when.
 
     ``key`` may also be one of its names (``Record.names``): a product is found by a SKU; or what the source calls
-    it: an order by its number.
+    it: an order by its number. Of documents whose key is number and id, the number will do.
     """
     values = {"pair": pair, "flow": flow, "key": key, "accepted": ACCEPTED_STOP}
     found = {place: _rows(connection, text, **values) for place, text in _JOURNEY.items()}

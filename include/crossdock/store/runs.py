@@ -23,6 +23,7 @@ class Runs(Statements):
 
     def open(self, run: Run) -> bool:
         with self._db.transaction():
+            self._alone(run)
             run.id = self._one(
                 run,
                 """

@@ -43,6 +43,7 @@ _COLUMNS = {
     "early": "text",
     "doubt": "text",
     "in_step": "boolean",
+    "moment": "timestamptz",
 }
 
 
@@ -98,6 +99,7 @@ class StageTables(Runs, Quarantine):
                 early      text,
                 doubt      text,
                 in_step    bool,
+                moment     timestamptz,
                 target_id  text,
                 action     text,
                 reason     text
@@ -407,6 +409,7 @@ class StageTables(Runs, Quarantine):
 
     def close_stage(self, run: Run, vanished: Collection[str]) -> None:
         with self._db.transaction():
+            self._alone(run)
             if not run.request.force:
                 self._run(
                     run,

@@ -72,6 +72,10 @@ class Statements:
     def _names(self, run: Run) -> dict[str, Any]:
         return {"id": run.id, "pair": run.pair, "flow": run.flow.name, "scope": run.scope}
 
+    def _alone(self, run: Run) -> None:
+        """Until the transaction ends no other run of this flow changes what all of them share, whatever its scope."""
+        self._run(run, "SELECT pg_advisory_xact_lock(hashtextextended(%(pair)s || '/' || %(flow)s, 0))")
+
     def _one(
         self, run: Run, text: LiteralString, parts: Mapping[str, sql.Composable] | None = None, **values: Any
     ) -> Any:

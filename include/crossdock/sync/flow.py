@@ -31,7 +31,8 @@ class Flow:
     away from a shopper; ``totals`` names staged columns that are summed beside the counts. ``overlap``
     is re-read in every run: commits become visible late, clocks differ. ``parts_every``: how often the source's
     parts are compared with the ledger; None in every run. ``full_every``: how often everything is read, as it is when
-    the version has changed; None: when a person asks. ``links``: what the names of its records are
+    the version has changed; None: when a person asks. ``begins``: the first run reads what changed in this time, what
+    is older is read by its dates (``Request.dates``); None: everything. ``links``: what the names of its records are
     called in other flows' needs. ``go_live``: what was made before the pair's go-live is never written. ``after``: no
     window ends later than the last one of this flow. ``plan_first``: the first run on a target that holds
     records already ends as a plan. ``apart``: fields of what the target is told that change by themselves: no person
@@ -49,6 +50,7 @@ class Flow:
     overlap: timedelta = timedelta(minutes=5)
     parts_every: timedelta | None = None
     full_every: timedelta | None = None
+    begins: timedelta | None = None
     go_live: bool = False
     after: str = ""
     plan_first: bool = True

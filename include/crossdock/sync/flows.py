@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from crossdock.domain.customer import Account
+from crossdock.domain.document import Document
 from crossdock.domain.item import Item
 from crossdock.domain.order import Order
 from crossdock.domain.order_status import OrderStatus
@@ -120,9 +121,37 @@ INVENTORY = Flow(
     plan_first=False,
 )
 
+OFFLINE_ORDERS = Flow(
+    name="offline_orders",
+    unit="order",
+    record=Document,
+    source="erp",
+    target="storefront",
+    totals=("total",),
+    parts_every=timedelta(hours=1),
+    begins=timedelta(days=31),
+    plan_first=False,
+    personal=True,
+)
+
+INVOICES = Flow(
+    name="invoices",
+    unit="document",
+    record=Document,
+    source="erp",
+    target="storefront",
+    totals=("total", "open"),
+    parts_every=timedelta(hours=1),
+    begins=timedelta(days=31),
+    plan_first=False,
+    in_dag="offline_orders",
+    personal=True,
+)
+
 FLOWS = {
     flow.name: flow
     for flow in (
         CUSTOMERS, ITEMS, PRICE_LISTS, PRICES, PRICE_MEMBERS, INVENTORY, ORDERS, ORDER_STATUS, SHIPPING_ADVICE,
+        OFFLINE_ORDERS, INVOICES,
     )
 }  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, Literal, NamedTuple, Protocol
 from uuid import UUID
 
@@ -25,7 +25,8 @@ class Request:
 
     ``keys``: just these records, the watermark stays where it is. ``force``: write them even if
     unchanged, past the brake. ``full``: read everything. ``plan``: the id of a saved plan whose
-    actions, and no others, are to be applied.
+    actions, and no others, are to be applied. ``dates``: just the records whose own date is in this half-open span;
+    the watermark stays where it is, and so does what other runs have set aside.
     """
 
     mode: Mode = "apply"
@@ -33,6 +34,12 @@ class Request:
     keys: tuple[str, ...] = ()
     force: bool = False
     plan: int | None = None
+    dates: tuple[date, date] | None = None
+
+    @property
+    def scope(self) -> str:
+        """Runs of one scope exclude each other: those of a window of dates go on beside the others."""
+        return "/".join(map(str, self.dates)) if self.dates else "*"
 
 
 class Changed(NamedTuple):
@@ -50,6 +57,7 @@ class Staged(NamedTuple):
 
     ``early``: why it is not written unless the target has it already; "" for most. ``doubt``: why a person has to
     approve it first; "" for most. ``in_step``: whether the target shows it like this; None: the ledger says.
+    ``moment``: the state of the source it was read from, where several runs go on side by side.
     """
 
     key: str
@@ -64,6 +72,7 @@ class Staged(NamedTuple):
     early: str
     doubt: str
     in_step: bool | None
+    moment: datetime | None
     columns: tuple[Any, ...]
 
 
@@ -319,8 +328,8 @@ class Store(Protocol):
         """Whether records of this flow are held and nobody is being asked about them."""
 
     # ---- prove
-    def set_aside(self, run: Run, keys: Collection[str]) -> set[str]:
-        """Those of them that wait, are held, quarantined or pending."""
+    def set_aside(self, run: Run, keys: Collection[str] | None = None) -> set[str]:
+        """Those of them that wait, are held, quarantined or pending; without ``keys``, all there are of the flow."""
 
     # ---- review
     def review(self, run: Run, claims: Iterable[Sequence[Claim]]) -> int:
@@ -357,4 +366,4 @@ class Run:
     totals: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        return f"{self.flow.name} ({self.pair})"
+        return f"{self.flow.name} ({self.pair}{'' if self.scope == '*' else f', {self.scope}'})"

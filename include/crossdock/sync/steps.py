@@ -24,7 +24,7 @@ from pydantic import ValidationError
 
 from crossdock.domain.record import Record, faults
 from crossdock.errors import AnswerLost, Misconfigured, QualityStop, Reject, Retry, Stop
-from crossdock.ports import Claims, Content, Found, Listens, Lists, Outcome, Put, Target, Totals, Window
+from crossdock.ports import Claims, Content, Dated, Found, Listens, Lists, Outcome, Put, Row, Target, Totals, Window
 from crossdock.sync.changes import changes, version
 from crossdock.sync.run import (
     ACCEPTED_STOP,
@@ -65,7 +65,8 @@ _LONGEST = 100_000
 def extract(run: Run) -> bool:
     """Read what changed, put it on the stage, and say whether there is anything to do with it.
 
-    The window runs from the watermark, less the overlap, to the source's own clock. Only rows that
+    The window runs from the watermark, less the overlap, to the source's own clock; of a run that was asked for dates
+    it is these, and the watermark stays where it is. Only rows that
     differ from what the ledger knows are parsed; a bad row goes to quarantine at once. Returns
     False when another run is at work on this flow, or when nothing is new.
     """
@@ -116,15 +117,19 @@ def _version(run: Run) -> str:
 
 def _stage(run: Run) -> None:
     request, store, source = run.request, run.store, run.source
-    if request.keys:
+    if request.keys or request.dates:
         run.since = run.until = None
     else:
         now, since = source.now(), store.watermark(run)
+        if since is None and run.flow.begins:
+            since = now - run.flow.begins
         full = store.full_due(run, _version(run)) or request.full
         run.since = None if full or since is None else since - run.flow.overlap
         run.until = _end(run, now)
     with tempfile.TemporaryFile() as spool:
-        if run.until:
+        if request.dates:
+            _spool(spool, store.stage_rows(run, _dated(run), "w", _version(run)))
+        elif run.until:
             _spool(spool, store.stage_rows(run, source.changed(Window(run.since, run.until)), "w", _version(run)))
             if store.parts_due(run):
                 store.stage_parts(run, source.parts())
@@ -135,6 +140,17 @@ def _stage(run: Run) -> None:
         _parse(run, spool)
     store.close_stage(run, vanished)
     log.info("%s: read %d rows, %d to look at", run, run.books.read, store.open_rows(run))
+
+
+def _dated(run: Run) -> Iterator[Sequence[Row]]:
+    """What the source dates in the span that was asked for; and when it was asked, by its own clock."""
+    source: Dated | None = able(run.source, "dated")
+    if source is None or run.request.dates is None:
+        raise Misconfigured(
+            f"{run}: {run.source.name} cannot be read by date. Trigger the DAG without since and until."
+        )
+    run.totals["read_at"] = run.source.now().isoformat()
+    return source.dated(*run.request.dates)
 
 
 def _end(run: Run, now: datetime) -> datetime:
@@ -209,6 +225,7 @@ def _staged(row: Changed, record: Record, salt: bytes, go_live: datetime | None)
         early=whether_early(record, go_live),
         doubt=record.doubt,
         in_step=record.in_step,
+        moment=record.moment,
         columns=record.columns(),
     )
 
@@ -551,8 +568,8 @@ def prove(run: Run) -> str:
     worth something else; nothing is written.
     """
     seen = run.store.watermark(run)
-    source: Lists | None = _able(run.source, "placed")
-    target: Totals | None = _able(run.target, "worth")
+    source: Lists | None = able(run.source, "placed")
+    target: Totals | None = able(run.target, "worth")
     if seen is None or source is None or target is None:
         return "nothing to compare"
     until = seen - run.flow.overlap
@@ -590,7 +607,7 @@ def hear(run: Run) -> str:
     Raises Stop, naming who has fallen silent.
     """
     run.store.resume(run)
-    source: Listens | None = _able(run.source, "silent")
+    source: Listens | None = able(run.source, "silent")
     if source is None or run.since is not None or run.until is None:
         return "asked when everything is read"
     if silent := source.silent():
@@ -607,11 +624,11 @@ def review(run: Run) -> int:
     Nothing a shopper can write grants an account: it becomes a proposal for a person. Returns how
     many proposals are open; 0 on a storefront that cannot tell.
     """
-    target: Claims | None = _able(run.target, "claims")
+    target: Claims | None = able(run.target, "claims")
     return run.store.review(run, target.claims()) if target else 0
 
 
-def _able(port: Any, method: str) -> Any:
+def able(port: Any, method: str) -> Any:
     """The port, if it has this method. Not by isinstance: since Python 3.12 that does not see through a stand-in."""
     return port if hasattr(port, method) else None
 

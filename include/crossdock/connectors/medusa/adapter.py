@@ -6,6 +6,7 @@ import logging
 from functools import cached_property
 
 from crossdock.connectors.medusa.api import Api
+from crossdock.connectors.medusa.documents import Documents
 from crossdock.connectors.medusa.extension import ExtensionCustomers
 from crossdock.connectors.medusa.inventory import Inventory
 from crossdock.connectors.medusa.items import Items
@@ -18,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 class Medusa:
-    """One Medusa shop. It serves ``customers``, ``items``, ``inventory``, prices, ``orders``, ``order_status``."""
+    """One Medusa shop. It serves ``customers``, ``items``, ``inventory``, prices, orders and the buyers' history."""
 
     def __init__(self, api: Api) -> None:
         self._api = api
@@ -75,3 +76,13 @@ class Medusa:
     def price_members(self) -> PriceMembers:
         """Which lists an account sees."""
         return PriceMembers(self._api)
+
+    @cached_property
+    def offline_orders(self) -> Documents:
+        """Orders that were not placed in the shop, for the buyers of their account."""
+        return Documents(self._api, "offline_orders")
+
+    @cached_property
+    def invoices(self) -> Documents:
+        """Invoices and credit notes, for the buyers of their account."""
+        return Documents(self._api, "invoices")

@@ -12,6 +12,7 @@ import msgspec
 
 from crossdock.connectors.tryton import mapping
 from crossdock.connectors.tryton.advices import Advices
+from crossdock.connectors.tryton.documents import Invoices, OfflineOrders
 from crossdock.connectors.tryton.items import Items
 from crossdock.connectors.tryton.order_references import Rpc
 from crossdock.connectors.tryton.order_status import Statuses
@@ -49,6 +50,8 @@ class Tryton:
         self.orders = Orders(rpc)
         self.order_status = Statuses(rpc)
         self.shipping_advice = Advices(rpc)
+        self.offline_orders = OfflineOrders(rpc, lambda: self.customers.members)
+        self.invoices = Invoices(rpc, lambda: self.customers.members)
         self.stirrings = Stirrings(rpc)
         self.inventory = Inventory(rpc)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import UTC, date, datetime
+from decimal import Decimal
 from typing import Any, TypeVar, get_args, get_type_hints
 
 import msgspec
@@ -13,6 +15,41 @@ from crossdock.errors import Reject
 
 _V = TypeVar("_V", bound=Value)
 _S = TypeVar("_S", bound=msgspec.Struct)
+
+
+class Day(msgspec.Struct):
+    """A date as it travels."""
+
+    year: int
+    month: int
+    day: int
+
+    def date(self) -> date:
+        """Of the company's calendar."""
+        return date(self.year, self.month, self.day)
+
+
+class Moment(Day):
+    """A time as it travels: UTC, without saying so."""
+
+    hour: int
+    minute: int
+    second: int
+    microsecond: int
+
+    def time(self) -> datetime:
+        """Aware, UTC."""
+        return datetime(
+            self.year, self.month, self.day, self.hour, self.minute, self.second, self.microsecond, tzinfo=UTC
+        )
+
+
+class Amount(msgspec.Struct):
+    """A number as it travels, exactly."""
+
+    decimal: Decimal
+
+
 _STABLE = msgspec.json.Encoder(order="deterministic")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from typing import Literal
 from urllib.parse import quote
@@ -17,7 +17,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct, field
 
-from crossdock.connectors.tryton.rows import build, decode, fields
+from crossdock.connectors.tryton.rows import Amount, Day, Moment, build, decode, fields
 from crossdock.domain.order_status import CreditNote, OrderStatus, Parcel, Part, Refund, Return, Shipment
 from crossdock.errors import Reject
 
@@ -34,26 +34,13 @@ _BACK = ("received", "done")
 _AN_ID = re.compile(r"[\w-]{1,100}")
 
 
-class _Date(Struct):
-    year: int
-    month: int
-    day: int
-
-
-class _Moment(_Date):
-    hour: int
-    minute: int
-    second: int
-    microsecond: int
-
-
 class _Move(Struct):
     id: int
     state: str
     quantity: Decimal
     unit: int
     shipment: str | None
-    planned_date: _Date | None
+    planned_date: Day | None
 
 
 class _Line(Struct):
@@ -81,15 +68,20 @@ class _Package(Struct):
     shipping_reference: str | None
 
 
-class _Shipment(Struct):
+class Parcels(Struct):
+    """What is read of a shipment (``stock.shipment.out``) for its parcels."""
+
     id: int
-    number: str | None
     state: str
-    effective_date: _Date | None
     shipping_reference: str | None
-    warehouse: _Warehouse = field(name="warehouse.")
     carrier: _Carrier | None = field(name="carrier.")
     root_packages: list[_Package] = field(name="root_packages.")
+
+
+class _Shipment(Parcels, kw_only=True):
+    number: str | None
+    effective_date: Day | None
+    warehouse: _Warehouse = field(name="warehouse.")
 
 
 class _ShipmentReturn(Struct):
@@ -115,18 +107,14 @@ class _Sale(_Later, kw_only=True):
     web_id: str
     state: str
     shipment_state: str
-    create_date: _Moment
-
-
-class _Amount(Struct):
-    decimal: Decimal
+    create_date: Moment
 
 
 class _Invoice(Struct):
     id: int
     number: str | None
-    invoice_date: _Date | None
-    total_amount: _Amount
+    invoice_date: Day | None
+    total_amount: Amount
     currency: int
 
 
@@ -138,8 +126,8 @@ class _Payment(Struct):
     id: int
     number: str
     reference: str | None
-    date: _Date
-    amount: _Amount
+    date: Day
+    amount: Amount
     currency: int
     journal: _Journal = field(name="journal.")
 
@@ -187,7 +175,7 @@ def to_status(raw: bytes, tracking_urls: Mapping[str, str], journal: str | None 
         order,
         web_id=sale.web_id,
         number=sale.number,
-        booked_at=_moment(sale.create_date),
+        booked_at=sale.create_date.time(),
         state=_state(sale, live, waiting),
         promised=_latest(waiting),
         shipments=tuple(
@@ -202,7 +190,7 @@ def to_status(raw: bytes, tracking_urls: Mapping[str, str], journal: str | None 
                 CreditNote,
                 f"credit note {one.number}",
                 number=one.number,
-                on=_date(one.invoice_date),
+                on=one.invoice_date.date(),
                 amount=-one.total_amount.decimal,
             )
             for one in sale.credit_notes
@@ -214,7 +202,7 @@ def to_status(raw: bytes, tracking_urls: Mapping[str, str], journal: str | None 
                 f"payment {one.number}",
                 number=one.number,
                 web_id=one.reference if _AN_ID.fullmatch(one.reference or "") else None,
-                on=_date(one.date),
+                on=one.date.date(),
                 amount=one.amount.decimal,
                 by_shop=journal is not None and one.journal.name == journal,
             )
@@ -258,7 +246,7 @@ def _status(shipment: _Shipment, handed_over: list[int]) -> Sent:
 
 def _latest(waiting: list[_Move]) -> date | None:
     """The last day; None when one of the moves has none."""
-    days = [_date(move.planned_date) if move.planned_date else None for move in waiting]
+    days = [move.planned_date.date() if move.planned_date else None for move in waiting]
     known = [day for day in days if day]
     return max(known) if known and len(known) == len(days) else None
 
@@ -266,20 +254,16 @@ def _latest(waiting: list[_Move]) -> date | None:
 def _shipment(shipment: _Shipment, status: Sent, sale: _Later, tracking_urls: Mapping[str, str]) -> Shipment:
     """``effective_date`` is the day it left, unless Tryton was told of both: then it is the day it arrived."""
     what = f"shipment {shipment.number} of sale {sale.number}"
-    carrier = (shipment.carrier.party.name if shipment.carrier else None) or ""
     return build(
         Shipment,
         what,
         number=shipment.number,
         warehouse=shipment.warehouse.code,
         status=status,
-        carrier=carrier,
-        sent_on=_date(shipment.effective_date) if shipment.effective_date and status == "sent" else None,
+        carrier=_carrier(shipment),
+        sent_on=shipment.effective_date.date() if shipment.effective_date and status == "sent" else None,
         parts=_parts({f"{SHIPMENTS},{shipment.id}"}, sale, what),
-        parcels=tuple(
-            build(Parcel, what, tracking_number=number, url=_url(carrier, number, tracking_urls))
-            for number in _references(shipment)
-        ),
+        parcels=parcels(what, shipment, tracking_urls),
     )
 
 
@@ -320,7 +304,20 @@ def _line_id(line: _Line) -> str:
     return "" if " " in first else first
 
 
-def _references(shipment: _Shipment) -> list[str]:
+def parcels(what: str, shipment: Parcels, tracking_urls: Mapping[str, str]) -> tuple[Parcel, ...]:
+    """With the URL where the carrier shows each. ``what`` is for messages."""
+    carrier = _carrier(shipment)
+    return tuple(
+        build(Parcel, what, tracking_number=number, url=_url(carrier, number, tracking_urls))
+        for number in _references(shipment)
+    )
+
+
+def _carrier(shipment: Parcels) -> str:
+    return (shipment.carrier.party.name if shipment.carrier else None) or ""
+
+
+def _references(shipment: Parcels) -> list[str]:
     """Of the packages, else of the shipment; several stand in one field with commas between them."""
     packages = ",".join(package.shipping_reference or "" for package in shipment.root_packages)
     said = packages if packages.strip(", ") else shipment.shipping_reference or ""
@@ -330,13 +327,3 @@ def _references(shipment: _Shipment) -> list[str]:
 def _url(carrier: str, number: str, tracking_urls: Mapping[str, str]) -> str | None:
     template = tracking_urls.get(carrier.lower())
     return template.replace("{number}", quote(number, safe="")) if template else None
-
-
-def _date(given: _Date) -> date:
-    return date(given.year, given.month, given.day)
-
-
-def _moment(given: _Moment) -> datetime:
-    return datetime(
-        given.year, given.month, given.day, given.hour, given.minute, given.second, given.microsecond, tzinfo=UTC
-    )

@@ -4,20 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Set
 from datetime import datetime
+from functools import cached_property
 from typing import Any, NamedTuple
 
-from crossdock.connectors.tryton.reading import ALL, NONE, Rpc
+from crossdock.connectors.tryton.reading import ALL, NONE, Rpc, modules
 
 NEWEST = 200
 """Changes of one table that a look tells apart: more of them mean that something stirs in any case."""
 
 
 class _Table(NamedTuple):
-    """``archives``: it has rows that are not active. ``ours``: what we write there ourselves counts as well."""
+    """``archives``: it has rows that are not active. ``ours``: what we write there ourselves counts as well.
+
+    ``module``: it is there only where this module is active.
+    """
 
     model: str
     archives: bool = False
     ours: bool = True
+    module: str | None = None
+
+
+_SALES = (_Table("sale.sale"), _Table("stock.shipment.out"), _Table("stock.shipment.out.return"))
+_MONEY = (_Table("account.invoice"), _Table("account.payment", module="account_payment"))
 
 
 _TABLES: dict[str, tuple[_Table, ...]] = {
@@ -35,7 +44,10 @@ _TABLES: dict[str, tuple[_Table, ...]] = {
         _Table("product.image"),
     ),
     "inventory": (_Table("stock.move"),),
-    "order_status": (_Table("sale.sale"), _Table("stock.shipment.out")),
+    "order_status": (*_SALES, *_MONEY),
+    "offline_orders": _SALES,
+    # what is paid of an invoice without touching it shows in what its lines are reconciled with
+    "invoices": (*_MONEY, _Table("account.move.reconciliation")),
 }
 """Where changes show that cannot wait. What else a flow reads (a category, a price list) changes rarely: the DAG finds
 it by the clock."""
@@ -56,8 +68,13 @@ class Stirrings:
         return {
             f"{table.model}:{row['id']}@{row['last_modified_at']}"
             for table in _TABLES.get(flow, ())
+            if table.module is None or table.module in self._modules
             for row in self._newest(table, since)
         }
+
+    @cached_property
+    def _modules(self) -> frozenset[str]:
+        return modules(self._rpc)
 
     def _newest(self, table: _Table, since: datetime) -> list[dict[str, Any]]:
         domain = [["last_modified_at", ">=", since], *([ALL] if table.archives else []), *self._by(table)]

@@ -12,7 +12,11 @@ module.exports = {
   default: defineMiddlewares({
     routes: [
       { matcher: "/admin/erp/*", method: ["POST"], bodyParser: { sizeLimit: "10mb" } },
-      { matcher: "/admin/erp/images", method: ["POST"], bodyParser: { sizeLimit: "16mb" } },
+      ...["images", "documents/files"].map((path) => ({
+        matcher: `/admin/erp/${path}`,
+        method: ["POST"],
+        bodyParser: { sizeLimit: "16mb" },
+      })),
       { matcher: "/admin/price-lists", method: ["POST"], bodyParser: { sizeLimit: "10mb" } },
       ...["orders/:id/fulfillments", "erp/orders/:id/returns", "erp/orders/:id/refunds"].map((path) => ({
         matcher: `/admin/${path}`,

@@ -1,6 +1,7 @@
 const { generateEntityId } = require("@medusajs/framework/utils")
 const { json } = require("./accounts")
-const { readLists, readMembers, refusal } = require("./price-schema")
+const { refusal } = require("./batch")
+const { readLists, readMembers } = require("./price-schema")
 
 /**
  * Write a batch of the ERP's price lists, in one transaction; sent again, only what differs is written.

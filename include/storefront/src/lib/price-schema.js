@@ -1,4 +1,5 @@
 const { z } = require("@medusajs/framework/zod")
+const { readBatch } = require("./batch")
 
 const code = z.string().min(1).max(64).regex(/^[^|\0]+$/)
 const fingerprint = z.string().max(255)
@@ -55,33 +56,8 @@ function disjoint({ prices }) {
   )
 }
 
-/**
- * Read the records of a batch.
- * @param {(given: unknown) => object} schemaOf how one of them is to look
- * @param {string[]} names the fields of its key
- * @returns {{records: object[], refused: {key: string, id: null, reason: string}[]}} each record with its key
- */
-function read(batch, schemaOf, names) {
-  const records = []
-  const refused = []
-  const seen = new Set()
-  for (const given of batch) {
-    const key = names.map((name) => String(given?.[name] ?? "")).join("|")
-    const answer = schemaOf(given).safeParse(given)
-    if (!answer.success) {
-      const words = ({ path, message }) => [path.join("."), message].filter(Boolean).join(": ")
-      refused.push(refusal(key, answer.error.issues.slice(0, 5).map(words).join("; ")))
-    } else if (seen.has(key)) refused.push(refusal(key, "it occurs twice in this batch"))
-    else records.push({ key, ...answer.data })
-    seen.add(key)
-  }
-  return { records, refused }
-}
+const readLists = (batch) => readBatch(batch, (given) => (given && "title" in Object(given) ? List : Withdrawn), ["code"])
+const readMembers = (batch) => readBatch(batch, () => Member, ["account"])
+const readPrices = (batch) => readBatch(batch, () => Prices, ["list", "sku"])
 
-const refusal = (key, reason) => ({ key, id: null, reason })
-
-const readLists = (batch) => read(batch, (given) => (given && "title" in Object(given) ? List : Withdrawn), ["code"])
-const readMembers = (batch) => read(batch, () => Member, ["account"])
-const readPrices = (batch) => read(batch, () => Prices, ["list", "sku"])
-
-module.exports = { readLists, readMembers, readPrices, refusal }
+module.exports = { readLists, readMembers, readPrices }

@@ -1,6 +1,7 @@
 const { generateEntityId, MedusaError } = require("@medusajs/framework/utils")
+const { refusal } = require("./batch")
 const { listsOf, lock } = require("./price-lists")
-const { readPrices, refusal } = require("./price-schema")
+const { readPrices } = require("./price-schema")
 
 const BASE = "base"
 

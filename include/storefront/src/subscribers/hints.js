@@ -11,12 +11,12 @@ let failing = false
 
 /**
  * Tells Crossdock that something has happened, when CROSSDOCK_HINT_URL and CROSSDOCK_HINT_SECRET are given: only the
- * event's name. At most one hint is under way and one of each kind waits, of stock and of all else; nobody waits for
- * them, and none is sent again.
+ * event's name. At most one hint is under way and one of each kind waits, of stock, of the extension itself and of all
+ * else; nobody waits for them, and none is sent again.
  */
 module.exports.default = async ({ event, container }) => {
   if (!url || !secret) return
-  const kind = event.name.startsWith("inventory.") ? "stock" : "all else"
+  const kind = ["inventory", "erp"].find((kind) => event.name.startsWith(`${kind}.`)) ?? "all else"
   waiting.set(kind, { event: event.name, at: new Date().toISOString() })
   if (!busy) void sendAll(container.resolve("logger"))
 }
@@ -25,6 +25,7 @@ module.exports.config = {
   event: [
     "customer.created",
     "customer.updated",
+    "erp.document.wished",
     "order.placed",
     "order.updated",
     "order.canceled",
