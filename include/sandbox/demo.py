@@ -242,6 +242,7 @@ def _addresses(facts: dict[str, Any]) -> list[str]:
         f"ERP       {the_erp['url']}  admin / {erp.CREDENTIALS['admin password']}  (database {the_erp['database']})",
         f"Shop API  {the_shop['url']}  {the_shop['admin_email']} / {the_shop['admin_password']}",
         *(f"  buyer   {buyer['email']} / {buyer['password']}  ({buyer['account']})" for buyer in the_shop["buyers"]),
+        f"Account   {the_shop['url']}/erp/account  (a buyer's orders and invoices)",
         f"Mailbox   {DEMO.mailbox.url}",
         f"Scripts   {FACTS}",
     ]
