@@ -1,9 +1,9 @@
 """
 # Offline orders
 
-From the ERP to the storefront, whenever `customers` has settled, within seconds of a change in the ERP, and every ten
-minutes: what a buyer ordered by phone, mail or at the counter, and every invoice and credit note of his account, stand
-in the account's pages of the shop, each with its own number, date, status and open balance.
+From the ERP to the storefront, within seconds of a change in the ERP and every ten minutes: what a buyer ordered by
+phone, mail or at the counter, and every invoice and credit note of his account, stand in the account's pages of the
+shop, each with its own number, date, status and open balance.
 
 `orders`: orders that were not placed on the web. `invoices`: invoices and credit notes, those of web orders too; a
 payment or a credit in the ERP changes the open balance. `files`: the printed documents that buyers wait for; the shop
@@ -69,15 +69,14 @@ SIDE_BY_SIDE = 8
 
 
 def offline_orders(pair: Pair) -> None:
-    done, again = assets.synced("offline_orders", pair), assets.again("offline_orders", pair)
-    accounts, hint = assets.synced("customers", pair), assets.hint("offline_orders", pair)
+    done, hint, again = (name("offline_orders", pair) for name in (assets.synced, assets.hint, assets.again))
 
     @dag(
         dag_id=pair.suffixed("offline_orders"),
         doc_md=__doc__,
         schedule=AssetOrTimeSchedule(
             timetable=CronTriggerTimetable("*/10 * * * *", timezone="UTC"),
-            assets=assets.watched("offline_orders", pair) | accounts,
+            assets=assets.watched("offline_orders", pair),
         ),
         start_date=START,
         catchup=False,

@@ -19,6 +19,7 @@ pytest_plugins = ["tests.erp_fixtures", "tests.shop_fixtures", "tests.skips"]
 _SESSIONS = ROOT / ".run" / "test"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist puts the groups into the tests' names
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What ``make test`` keeps together on one of its two workers: a file, and all that share the one running product.
 
