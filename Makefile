@@ -23,7 +23,7 @@ install:
 	@$(sandbox) install
 
 test: install lint  ## everything, on the real systems
-	@$(venv)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder
+	@$(venv)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 test-unit:  ## seconds: no Airflow, no HTTP, no database
 	@$(venv)/python -m pytest -q tests/unit

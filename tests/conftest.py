@@ -6,8 +6,10 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler.loadscope import LoadScopeScheduling
 
 from sandbox.fleet import Fleet
 from sandbox.place import ROOT, locked
@@ -19,20 +21,26 @@ pytest_plugins = ["tests.erp_fixtures", "tests.shop_fixtures", "tests.skips"]
 _SESSIONS = ROOT / ".run" / "test"
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist puts the groups into the tests' names
+_E2E = "tests/e2e/"
+_APART = (f"{_E2E}test_account_page.py", f"{_E2E}test_demo.py", f"{_E2E}test_storefront_extension.py")
+"""They bring along what they need."""
+
+
+class Together(LoadScopeScheduling):
+    """What ``make test`` keeps together on one of its two workers: a file, and all that share the running product."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return _E2E if file.startswith(_E2E) and file not in _APART else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
+    return Together(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What ``make test`` keeps together on one of its two workers: a file, and all that share the one running product.
-
-    These begin, because they take longest.
-    """
-    items.sort(key=lambda item: not _on_the_stack(item))
-    for item in items:
-        together = "the stack" if _on_the_stack(item) else str(item.path.relative_to(ROOT))
-        item.add_marker(pytest.mark.xdist_group(together))
-
-
-def _on_the_stack(item: pytest.Item) -> bool:
-    return isinstance(item, pytest.Function) and "systems" in item.fixturenames
+    """What takes longest begins."""
+    items.sort(key=lambda item: not item.nodeid.startswith(_E2E) or item.nodeid.startswith(_APART))
 
 
 @pytest.fixture(scope="session")
