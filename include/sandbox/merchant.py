@@ -18,6 +18,7 @@ import json
 import random
 import struct
 import unicodedata
+import urllib.error
 import urllib.request
 import zlib
 from collections import defaultdict
@@ -75,13 +76,16 @@ class Erp:
     """JSON-RPC as the administrator, who says yes to every warning."""
 
     def __init__(self, url: str, database: str, password: str) -> None:
-        self._url = f"{url}/{database}/rpc/"
-        self._authorization: dict[str, str] = {}
+        self._url, self._password = f"{url}/{database}/rpc/", password
         self._context: Values = {}
-        self.user, session, *_ = self._post("common.db.login", ["admin", {"password": password}, "en"])
+        self._log_in()
+        self.refresh()
+
+    def _log_in(self) -> None:
+        self._authorization: dict[str, str] = {}
+        self.user, session, *_ = self._post("common.db.login", ["admin", {"password": self._password}, "en"])
         token = base64.b64encode(f"admin:{self.user}:{session}".encode()).decode()
         self._authorization = {"Authorization": f"Session {token}"}
-        self.refresh()
 
     def refresh(self) -> None:
         """Take over what the user's preferences say (the company, once there is one)."""
@@ -90,9 +94,9 @@ class Erp:
     def __call__(self, method: str, *params: Any, **context: Any) -> Any:
         while True:
             try:
-                return self._post(method, [*params, {**self._context, **context}])
+                return self._logged_in(method, [*params, {**self._context, **context}])
             except _Warning as warning:
-                self._post("model.res.user.warning.skip", [str(warning), False, self._context])
+                self._logged_in("model.res.user.warning.skip", [str(warning), False, self._context])
 
     def create(self, model: str, *records: Values, size: int = 50) -> list[int]:
         """Ids of the new records, ``size`` per call (SQLite's parser gives up above about a hundred)."""
@@ -119,6 +123,16 @@ class Erp:
         for values, button in steps:
             self(f"wizard.{name}.execute", session, values, button, **context)
         self(f"wizard.{name}.delete", session, **context)
+
+    def _logged_in(self, method: str, params: list[Any]) -> Any:
+        """Tryton wants a new login of who was silent for five minutes, for some calls."""
+        try:
+            return self._post(method, params)
+        except urllib.error.HTTPError as error:
+            if error.code != 401:
+                raise
+            self._log_in()
+            return self._post(method, params)
 
     def _post(self, method: str, params: list[Any]) -> Any:
         body = json.dumps({"id": 0, "method": method, "params": params}, default=_typed).encode()
