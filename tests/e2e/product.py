@@ -49,8 +49,10 @@ class Product:
         rows = self.query("SELECT counts FROM crossdock.run WHERE flow = %s AND id > %s", flow, after)
         return sum(row["counts"].get(name, 0) for row in rows)
 
-    def newest_run(self) -> int:
-        """Number of the last run there was."""
+    def newest_run(self, flow: str) -> int:
+        """Number of the last run there was, once none is at work."""
+        while self.query("SELECT 1 FROM crossdock.run WHERE flow = %s AND state = 'running'", flow):
+            time.sleep(0.5)
         return int(self.one("SELECT coalesce(max(id), 0) AS id FROM crossdock.run")["id"])
 
     def wait_until_idle(self, dag: str) -> None:

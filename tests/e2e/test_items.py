@@ -105,7 +105,7 @@ def test_every_sku_is_linked_to_its_variant(product, first):
 
 def test_a_name_changed_in_the_erp_is_the_shops_and_nothing_else_is_touched(product, first):
     before = {item["id"]: item["updated_at"] for item in product.shop.call("/admin/products?limit=1000")["products"]}
-    last = product.newest_run()
+    last = product.newest_run("items")
     product.erp("model.product.template.write", [template(product, "SH001")], {"name": "Safety Helmet Ultra"})
     product.sync("items")
     assert product.counted("items", "updated", last) == 1
@@ -136,7 +136,7 @@ def test_a_new_size_appears_and_an_archived_one_goes_and_comes_back(product, fir
 
 
 def test_an_archived_product_leaves_the_shop_and_is_the_same_when_it_is_back(product, first):
-    before, number, last = one(product, "MO001"), template(product, "MO001"), product.newest_run()
+    before, number, last = one(product, "MO001"), template(product, "MO001"), product.newest_run("items")
     product.erp("model.product.template.write", [number], {"active": False})
     product.sync("items")
     assert product.counted("items", "removed", last) == 1

@@ -181,11 +181,9 @@ def test_each_buyer_sees_the_documents_of_his_account_and_nobody_elses(product: 
 
 def test_the_same_months_again_write_nothing(product: Product, history) -> None:
     product.only(HISTORY)
-    last = product.newest_run()
     run = history[0]["dag_run_id"]
     product.airflow.call("POST", f"/dags/{HISTORY}/dagRuns/{quote(run, safe='')}/clear", {"dry_run": False})
     assert {one["state"] for one in ended(product)} == {"success"}
-    assert product.newest_run() >= last
     for flow in ("invoices", "offline_orders"):
         [row] = product.query("SELECT counts FROM crossdock.run WHERE flow = %s AND airflow_run = %s", flow, run)
         assert row["counts"]["created"] == row["counts"]["updated"] == row["counts"]["removed"] == 0

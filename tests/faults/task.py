@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from contextlib import ExitStack
+from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
@@ -30,7 +31,7 @@ _entering = threading.Lock()
 def run_step(flow: str, step: str, name: str, pair: str, of: Any = steps, **params: Any) -> tuple[Any, Run]:
     """What the step returned, and its Run. ``of``: the module of the step."""
     given = {param: default.resolve(suppress_exception=True) for param, default in (PARAMS | DATES).items()} | params
-    context = {"dag_run": SimpleNamespace(run_id=name), "params": given}
+    context = {"dag_run": SimpleNamespace(run_id=name, start_date=datetime.now(UTC)), "params": given}
     with ExitStack() as opened:
         with _entering, mock.patch.object(runtime, "get_current_context", return_value=context):
             entered = runtime.open_run(FLOWS[flow], Pair(name=pair, go_live=os.environ.get("CROSSDOCK_FAULTS_GO_LIVE")))
