@@ -102,9 +102,10 @@ class Bench:
         postgres = Postgres(self._cluster.dsn("postgres"), [DATABASE, self._erp.database])
         servers = {"erp": self._erp.process, "node": there.process}
         erp = {"url": self._erp.url, "database": self._erp.database}
-        words = [sys.executable, "-m", module, json.dumps({**given, "erp": erp, "servers": servers})]
+        settings = WORK / "backfill.settings.json"
+        settings.write_text(json.dumps({**given, "erp": erp, "servers": servers}))
         env = {"AIRFLOW_HOME": str(WORK / "airflow"), "GX_ANALYTICS_ENABLED": "false"}
-        return run(words, postgres, WORK / "candidate.log", env, servers)
+        return run([sys.executable, "-m", module, str(settings)], postgres, WORK / "candidate.log", env, servers)
 
     def _checked(self, name: str, usage: Usage) -> Usage:
         """The shop holds what the ERP has; the second time nothing was written. Raises RuntimeError."""

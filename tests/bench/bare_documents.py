@@ -1,7 +1,7 @@
-"""The cheapest way to bring Tryton's invoices into the shop: ``python -m tests.bench.bare_documents SETTINGS``.
+"""The cheapest way to bring Tryton's invoices into the shop: ``python -m tests.bench.bare_documents FILE``.
 
 No ledger, no checks, no reading back, nothing but the calls: pages of invoices with the fields the flow reads, one
-question more where a page has credit notes, and batches of documents as the shop's extension takes them. SETTINGS is
+question more where a page has credit notes, and batches of documents as the shop's extension takes them. FILE is
 JSON: the ``erp`` (url, database), the ``shop`` (url, token), ``months`` as pairs of dates, ``page`` documents in an
 answer of the ERP, ``size`` in a call to the shop, ``dsn`` and ``servers`` to watch.
 """
@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -148,8 +149,8 @@ def _moment(given: Row) -> str:
     return f"{_day(given)}T{clock}"
 
 
-def main(text: str) -> None:
-    given = json.loads(text)
+def main(file: str) -> None:
+    given = json.loads(Path(file).read_text())
     erp = Tryton(given["erp"]["url"], given["erp"]["database"])
     shop = Caller(given["shop"]["url"], given["shop"]["token"])
     imports, written = time.process_time(), 0
@@ -157,7 +158,9 @@ def main(text: str) -> None:
     def send(some: list[Row]) -> int:
         body = _encode({"flow": "invoices", "documents": some})
         outcomes = json.loads(shop.call("POST", "/admin/erp/documents/batch", body))["outcomes"]
-        return sum(one.get("outcome") == "created" for one in outcomes)
+        if other := [one for one in outcomes if one.get("outcome") != "created"]:
+            raise RuntimeError(f"{len(other)} of {len(outcomes)} documents were not created: {other[0]}")
+        return len(outcomes)
 
     def work() -> None:
         nonlocal written

@@ -1,9 +1,10 @@
--- :invoices invoices dated from ':since' to before ':until', and a credit note for every thirtieth of them, for a Tryton
--- that holds the demo's merchant; by SQL because its own interface would take hours. The merchant's own parties leave the
--- customers' category: 500 others are in it, and all documents are theirs.
+-- :invoices invoices dated from ':since' to before ':until', and a credit note for every thirtieth of them, for a
+-- Tryton that holds the demo's merchant; by SQL because its own interface would take hours. The merchant's own parties
+-- leave the customers' category: 500 others are in it, and all documents are theirs.
 -- An invoice has three lines (two at 19 %, one at 7 %), taxes, a posted move, and is due in 30 days. Of ten, eight are
--- paid (a payment's move, reconciled), one is paid by half (not reconciled), one is open. Credit notes have the lines of
--- their invoice, with these as origin: one half are reconciled with an open invoice, the others not given back yet.
+-- paid (a payment's move, reconciled), one is paid by half (not reconciled), one is open. Credit notes have the lines
+-- of their invoice, with these as origin: one half are reconciled with an open invoice, the others not given back yet.
+-- Nothing was sold before: there are no sales behind them, and no tax lines, which no document is read from.
 -- Ids: invoices and their moves from 1,000,001 on, credit notes from 2,000,001, payments' moves from 3,000,001.
 BEGIN;
 
@@ -28,7 +29,8 @@ SELECT 1000000 + g, true, 'B' || lpad(g::text, 5, '0'), 'B' || lpad(g::text, 5, 
 FROM generate_series(1, 500) g;
 
 INSERT INTO party_address (
-    id, active, city, country, create_date, create_uid, party, postal_code, sequence, street_unstructured, delivery, invoice
+    id, active, city, country, create_date, create_uid, party, postal_code, sequence, street_unstructured, delivery,
+    invoice
 )
 SELECT p.id, true, 'Hamburg', c.id, p.create_date, 1, p.id, '20457', 1, 'Bulk street ' || p.code_digit, true, true
 FROM party_party p, country_country c
@@ -65,7 +67,8 @@ WHERE p.active AND t.active AND t.type = 'goods' AND c.name IN ('Standard rated'
 
 CREATE TEMP TABLE line AS
 SELECT 1000000 + 3 * (d.id - 1000000) + k AS id, NULL::integer AS of_line, d.id AS document, k, g.id AS product, g.unit,
-       g.tax, (1 + (d.id + 7 * k) % 24)::float AS quantity, (100 + (d.id * 31 + k * 1717) % 9000) / 100.0 AS price
+       g.tax, (1 + (d.id + 7 * k) % 24)::float AS quantity,
+       round((100 + (d.id * 31 + k * 1717) % 9000) / 100.0, 4) AS price
 FROM document d
 CROSS JOIN generate_series(0, 2) k
 JOIN goods g ON g.reduced = (k = 2) AND g.place = (d.id + k * 11) % g.many
@@ -93,8 +96,8 @@ LIMIT 1;
 
 -- the books
 INSERT INTO account_move (id, company, create_date, create_uid, date, journal, number, origin, period, post_date, state)
-SELECT m.id, l.company, m.day + time '12:00', 1, m.day, m.journal, 'B' || m.id, 'account.invoice,' || m.invoice, p.id, m.day,
-       'posted'
+SELECT m.id, l.company, m.day + time '12:00', 1, m.day, m.journal, 'B' || m.id, 'account.invoice,' || m.invoice, p.id,
+       m.day, 'posted'
 FROM like_this l
 CROSS JOIN LATERAL (
     SELECT id, id AS invoice, day, l.journal FROM document
@@ -113,7 +116,8 @@ INSERT INTO account_move_line (
     payment_blocked, payment_direct_debit
 )
 SELECT d.id, l.receivable, d.day + time '12:00', 1, greatest(net + tax, 0), greatest(-net - tax, 0), d.day + 30, d.id,
-       d.party, CASE WHEN settled IN ('by payment', 'by credit') THEN coalesce(d.credits, d.id) END, 'valid', false, false
+       d.party, CASE WHEN settled IN ('by payment', 'by credit') THEN coalesce(d.credits, d.id) END, 'valid', false,
+       false
 FROM document d, like_this l
 UNION ALL
 SELECT d.id + 2000000, l.receivable, m.create_date, 1, 0, CASE settled WHEN 'by half' THEN round((net + tax) / 2, 2)
@@ -135,8 +139,8 @@ FROM account_move_line p, like_this l WHERE p.id > 3000000;
 
 -- the documents
 INSERT INTO account_invoice (
-    id, account, company, create_date, create_uid, currency, invoice_address, invoice_date, journal, move, number, party,
-    payment_direct_debit, payment_term, reference, sequence_type_cache, state, tax_amount_cache, tax_identifier,
+    id, account, company, create_date, create_uid, currency, invoice_address, invoice_date, journal, move, number,
+    party, payment_direct_debit, payment_term, reference, sequence_type_cache, state, tax_amount_cache, tax_identifier,
     total_amount_cache, type, untaxed_amount_cache
 )
 SELECT d.id, l.receivable, l.company, d.day + time '12:00', 1, l.currency, d.party, d.day, l.journal, d.id, d.number,
@@ -147,8 +151,8 @@ SELECT d.id, l.receivable, l.company, d.day + time '12:00', 1, l.currency, d.par
 FROM document d, like_this l;
 
 INSERT INTO account_invoice_line (
-    id, account, company, correction, create_date, create_uid, currency, invoice, invoice_type, origin, product, quantity,
-    sequence, taxes_deductible_rate, type, unit, unit_price
+    id, account, company, correction, create_date, create_uid, currency, invoice, invoice_type, origin, product,
+    quantity, sequence, taxes_deductible_rate, type, unit, unit_price
 )
 SELECT i.id, l.revenue, l.company, false, d.day + time '12:00', 1, l.currency, d.id, 'out',
        'account.invoice.line,' || i.of_line, i.product, i.quantity, i.k, 1, 'line', i.unit, i.price

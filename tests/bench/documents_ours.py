@@ -1,6 +1,6 @@
-"""The flow ``invoices`` as a candidate in ``bench-backfill``: ``python -m tests.bench.documents_ours SETTINGS``.
+"""The flow ``invoices`` as a candidate in ``bench-backfill``: ``python -m tests.bench.documents_ours FILE``.
 
-SETTINGS is JSON: the ``erp`` (url, database), the ``shop`` (url, email, password), ``months`` as pairs of dates, the
+FILE is JSON: the ``erp`` (url, database), the ``shop`` (url, email, password), ``months`` as pairs of dates, the
 ``dsn`` of an empty store, ``accounts`` by number, which count as told to the shop, and ``servers`` to watch. Each month
 is a run of its own, as in a backfill: all steps, then the proof. Says what everybody used for all months, and for all
 months once more; for each step the seconds and the CPU of client, ERP and Node; and the client's CPU in the target's
@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -37,7 +38,8 @@ from sandbox.erp import CREDENTIALS
 _STEPS = (steps.extract, steps.validate, steps.transform, steps.load, steps.settle, document_proof.prove)
 _TOLD = """
     INSERT INTO crossdock.ledger (pair, flow, key, source_id, target_id, raw_hash, canon_hash, run_id)
-        SELECT 'default', 'customers', code, code, code, md5(code)::uuid, md5(code)::uuid, 0 FROM unnest(%s) code
+        SELECT 'default', 'customers', code, code, code, md5(code)::uuid, md5(code)::uuid, 0
+        FROM unnest(%s::text[]) code
     """
 """As the flow ``customers`` would have left it."""
 
@@ -112,8 +114,8 @@ class _Backfill:
         return {"seconds": time.perf_counter(), "client": time.process_time(), **servers}
 
 
-def main(text: str) -> None:
-    given = json.loads(text)
+def main(file: str) -> None:
+    given = json.loads(Path(file).read_text())
     source, target = _systems(given)
     watch = Watch(given["dsn"], given["servers"])
     with psycopg.connect(given["dsn"]) as connection:
