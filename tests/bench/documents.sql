@@ -8,10 +8,20 @@
 -- Ids: invoices and their moves from 1,000,001 on, credit notes from 2,000,001, payments' moves from 3,000,001.
 BEGIN;
 
-INSERT INTO account_fiscalyear (company, create_date, create_uid, start_date, end_date, move_sequence, name, state)
-SELECT f.company, now(), 1, make_date(y, 1, 1), make_date(y, 12, 31), f.move_sequence, y::text, 'open'
+INSERT INTO ir_sequence_strict (
+    active, company, create_date, create_uid, name, number_increment, number_next_internal, padding,
+    sequence_type, last_timestamp, timestamp_offset, timestamp_rounding, type
+)
+SELECT true, s.company, now(), 1, y || ' moves', s.number_increment, 1, s.padding, s.sequence_type,
+       0, s.timestamp_offset, s.timestamp_rounding, s.type
 FROM generate_series(extract(year FROM date ':since')::int, extract(year FROM date ':until')::int) y,
-     (SELECT * FROM account_fiscalyear ORDER BY start_date LIMIT 1) f
+     (SELECT s.* FROM ir_sequence_strict s JOIN account_fiscalyear f ON f.move_sequence = s.id LIMIT 1) s
+WHERE NOT EXISTS (SELECT FROM account_fiscalyear WHERE start_date = make_date(y, 1, 1));
+
+INSERT INTO account_fiscalyear (company, create_date, create_uid, start_date, end_date, move_sequence, name, state)
+SELECT s.company, now(), 1, make_date(y, 1, 1), make_date(y, 12, 31), s.id, y::text, 'open'
+FROM generate_series(extract(year FROM date ':since')::int, extract(year FROM date ':until')::int) y
+JOIN ir_sequence_strict s ON s.name = y || ' moves'
 WHERE NOT EXISTS (SELECT FROM account_fiscalyear WHERE start_date = make_date(y, 1, 1));
 
 INSERT INTO account_period (create_date, create_uid, start_date, end_date, fiscalyear, name, state, type)

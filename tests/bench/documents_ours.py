@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import date
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,7 @@ class _Backfill:
 
 
 def main(file: str) -> None:
+    import_module("crossdock.quality.suites")  # and Great Expectations, which the gate imports with its first batch
     given = json.loads(Path(file).read_text())
     source, target = _systems(given)
     watch = Watch(given["dsn"], given["servers"])
