@@ -159,12 +159,13 @@ def _moment(given: Row) -> str:
 def main(file: str) -> None:
     given = json.loads(Path(file).read_text())
     erp = Tryton(given["erp"]["url"], given["erp"]["database"])
-    shop = Caller(given["shop"]["url"], given["shop"]["token"])
+    shop = given["shop"]
     imports, written = time.process_time(), 0
 
     def send(some: list[Row]) -> int:
         body = _encode({"flow": "invoices", "documents": some})
-        outcomes = json.loads(shop.call("POST", "/admin/erp/documents/batch", body))["outcomes"]
+        caller = Caller(shop["url"], shop["token"])  # a new one: Node hangs up after five idle seconds
+        outcomes = json.loads(caller.call("POST", "/admin/erp/documents/batch", body))["outcomes"]
         if other := [one for one in outcomes if one.get("outcome") != "created"]:
             raise RuntimeError(f"{len(other)} of {len(outcomes)} documents were not created: {other[0]}")
         return len(outcomes)
