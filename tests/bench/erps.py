@@ -1,4 +1,4 @@
-"""A real Tryton on PostgreSQL for a benchmark: the demo's merchant, and as many products more as are wanted.
+"""A real Tryton on PostgreSQL for a benchmark: the demo's merchant, and as much more as is wanted.
 
 Tryton itself is the sandbox's, in an environment of its own with the driver for PostgreSQL.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import venv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from tests.bench.measure import WORK
@@ -39,10 +40,27 @@ class Erp:
 @contextmanager
 def big_erp(cluster: Cluster, variants: int, folder: Path) -> Iterator[Erp]:
     """The merchant with so many variants more, being served."""
-    base, database = _merchant(cluster), f"erp_{variants}"
+    with _grown(cluster, f"erp_{variants}", "grow.sql", {"variants": variants}, folder) as there:
+        yield there
+
+
+@contextmanager
+def erp_with_documents(cluster: Cluster, invoices: int, since: date, until: date, folder: Path) -> Iterator[Erp]:
+    """The merchant with so many invoices of other customers, and credit notes, being served. See documents.sql."""
+    given = {"invoices": invoices, "since": since, "until": until}
+    with _grown(cluster, f"erp_documents_{invoices}", "documents.sql", given, folder) as there:
+        yield there
+
+
+@contextmanager
+def _grown(cluster: Cluster, database: str, file: str, given: Mapping[str, object], folder: Path) -> Iterator[Erp]:
+    """The merchant, grown by a file of SQL in which ``:name`` stands for what is given."""
+    base = _merchant(cluster)
     cluster.drop_database(database)
     cluster.create_database(database, base)
-    text = (_HERE / "grow.sql").read_text().replace(":variants", str(variants))
+    text = (_HERE / file).read_text()
+    for name, value in given.items():
+        text = text.replace(f":{name}", str(value))
     cluster.sql(text, database)
     with _serving(cluster, database, folder) as server:
         assert server.process

@@ -94,14 +94,30 @@ def _stat(process: int | str) -> Sequence[str]:
 
 def session_cpu(leader: int) -> float:
     """CPU seconds so far of a server that leads its own session, and of all processes in it."""
-    total = 0
+    return cpu_of(session(leader))
+
+
+def session(leader: int) -> list[str]:
+    """The processes that are in it now."""
+    found = []
     for process in filter(str.isdigit, os.listdir("/proc")):
         try:
             fields = _stat(process)
         except OSError:  # ended meanwhile
             continue
         if int(fields[3]) == leader:
-            total += sum(map(int, fields[11:15]))
+            found.append(process)
+    return found
+
+
+def cpu_of(processes: Iterable[str]) -> float:
+    """CPU seconds so far of these processes, and of their children that have ended."""
+    total = 0
+    for process in processes:
+        try:
+            total += sum(map(int, _stat(process)[11:15]))
+        except OSError:  # ended meanwhile
+            continue
     return total / _TICKS
 
 
