@@ -13,7 +13,8 @@ Backwards* brings the newest months first. The same from a shell, and by `POST /
 Each run is one month, from its first day on to before the first day of the next, by the ERP's calendar. Runs go on side
 by side, and beside the schedule of `offline_orders`, whose watermark they leave alone: of two states of one document
 the newer one always stays, whichever run comes last. A run that was killed goes on where it stopped; the same month
-twice writes nothing. Switched on, it also reads the month that is over, on the first of the next one.
+twice writes nothing. Switched on, it reads the month that is over at once, and on the first of the next ones: let that
+run begin before the backfill (Airflow 3.3's scheduler ends where both make the same run in the same moment).
 
 | | `orders` | `invoices` |
 |---|---|---|

@@ -413,7 +413,7 @@ def test_a_record_that_waits_and_is_deleted_in_the_source_waits_no_more(early, h
     world.later()
     world.erp.drop("7")
     if how == "a day has passed":
-        world.query("update run set started_at = started_at - interval '25 hours' returning 1")
+        world.query("update parked set last_seen = last_seen - interval '25 hours' returning 1")
     world.sync(full=how == "everything is read")
     assert world.query("select * from parked") == []
 

@@ -371,15 +371,21 @@ def test_a_second_run_finds_the_first_at_work_and_ends_at_once(world):
     assert world.query("select count(*) from lease") == [(0,)]
 
 
-@pytest.mark.parametrize(("asked", "again"), [(timedelta(minutes=-1), False), (timedelta(minutes=1), True)])
-def test_a_run_at_work_is_followed_by_another_only_if_that_was_asked_for_after_it_began(world, asked, again):
-    first = world.run()
-    world.step(first, "extract")
+BEFORE, AFTER = timedelta(minutes=-1), timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(
+    ("at_work", "asked", "again"),
+    [({}, BEFORE, False), ({}, AFTER, True), ({"keys": ("C-1",)}, BEFORE, True), ({"mode": "plan"}, BEFORE, True)],
+)
+def test_a_run_at_work_is_followed_by_another_unless_it_began_later_and_does_the_same(world, at_work, asked, again):
+    first = world.run(**at_work)
+    assert first.store.open(first)
     second = world.run()
     second.asked_at = datetime.now(UTC) + asked
     assert not steps.extract(second)
     assert world.step(second, "settle").state == "drained"
-    assert world.step(first, "settle").again is again
+    assert first.store.finish(first, "success", "") is again
 
 
 def test_a_run_that_meets_another_in_two_flows_of_a_dag_asks_for_one_more_and_not_two(world):

@@ -52,13 +52,14 @@ class Runs(Statements):
             self._run(
                 run,
                 """
-                INSERT INTO lease (pair, flow, scope, run_id, expires_at)
-                VALUES (%(pair)s, %(flow)s, %(scope)s, %(id)s, now() + %(lease)s)
+                INSERT INTO lease (pair, flow, scope, run_id, expires_at, whole)
+                VALUES (%(pair)s, %(flow)s, %(scope)s, %(id)s, now() + %(lease)s, %(whole)s)
                 ON CONFLICT (pair, flow, scope) DO UPDATE
-                SET run_id = excluded.run_id, expires_at = excluded.expires_at
+                SET run_id = excluded.run_id, expires_at = excluded.expires_at, whole = excluded.whole
                 WHERE lease.run_id = excluded.run_id OR lease.expires_at < now()
                 """,
                 lease=LEASE,
+                whole=run.request.whole,
             ).rowcount
             == 1
         )
@@ -70,7 +71,7 @@ class Runs(Statements):
             """
             UPDATE lease l
             SET hint = l.hint
-                OR (SELECT r.started_at > %(asked_at)s FROM run r WHERE r.id = l.run_id) IS NOT TRUE
+                OR (SELECT l.whole AND r.started_at > %(asked_at)s FROM run r WHERE r.id = l.run_id) IS NOT TRUE
                 AND NOT EXISTS (
                     SELECT FROM lease o
                     WHERE (o.pair, o.scope) = (l.pair, l.scope)

@@ -236,8 +236,8 @@ class StageTables(Runs, Quarantine):
             WHERE (w.pair, w.flow) = (%(pair)s, %(flow)s)
               AND (
                   %(everything)s
+                  OR w.last_seen < now() - %(patience)s
                   OR NOT EXISTS ({unmet})
-                  OR NOT EXISTS (SELECT FROM run r WHERE r.id = w.run_id AND r.started_at > now() - %(patience)s)
               )
             UNION
             SELECT key FROM held WHERE (pair, flow) = (%(pair)s, %(flow)s) AND state <> 'refused'

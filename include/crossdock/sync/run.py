@@ -37,6 +37,11 @@ class Request:
     dates: tuple[date, date] | None = None
 
     @property
+    def whole(self) -> bool:
+        """Whether all is done that a run does of which nothing was asked."""
+        return self.mode == "apply" and not self.keys and self.plan is None
+
+    @property
     def scope(self) -> str:
         """Runs of one scope exclude each other: those of a window of dates go on beside the others."""
         return "/".join(map(str, self.dates)) if self.dates else "*"
@@ -188,7 +193,7 @@ class Store(Protocol):
     def open(self, run: Run) -> bool:
         """Take the lease and begin (or begin anew) this run; False if another run holds it.
 
-        That one is told, unless it began after this one was asked for: then it reads all that this one would.
+        That one is told, unless it began after this one was asked for and does all that this one would.
         """
 
     def resume(self, run: Run) -> None:

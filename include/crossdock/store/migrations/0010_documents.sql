@@ -14,3 +14,6 @@ ALTER TABLE parked ADD COLUMN last_seen timestamptz NOT NULL DEFAULT now();
 ALTER TABLE acceptance ADD COLUMN scope text NOT NULL DEFAULT '*';
 DROP INDEX acceptance_pair_flow_says_idx;
 CREATE UNIQUE INDEX ON acceptance (pair, flow, scope, says) WHERE run_id IS NULL;
+
+-- whether the run at work does all that one which comes meanwhile would do
+ALTER TABLE lease ADD COLUMN whole boolean NOT NULL DEFAULT true;
