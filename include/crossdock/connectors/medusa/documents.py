@@ -156,7 +156,7 @@ def _line(line: DocumentLine) -> Json:
 
 
 def _told(put: Put) -> Json:
-    """A withdrawn document is told by its key alone; one that the ERP has no more is gone now."""
+    """A withdrawn document is told by its key alone; one that the ERP has no more bears no date of its own."""
     said = msgspec.json.decode(put.payload) if put.payload else {"changed_at": None}
     if put.op == "remove":
         said = {"changed_at": said["changed_at"], "removed": True}

@@ -58,7 +58,7 @@ const Document = z
   })
   .strict()
 
-/** A document that is shown no more; without `changed_at` it is gone now. */
+/** A document that is shown no more; without `changed_at` the ERP does not know it any more. */
 const Removed = z.object({ ...version, changed_at: version.changed_at.nullable(), removed: z.literal(true) }).strict()
 
 const readDocuments = (batch) => readBatch(batch, (given) => (given?.removed ? Removed : Document), ["key"])
