@@ -62,7 +62,7 @@ def inventory(pair: Pair) -> None:
         dag_id=pair.suffixed("inventory"),
         doc_md=__doc__,
         schedule=AssetOrTimeSchedule(
-            timetable=CronTriggerTimetable("*/10 * * * *", timezone="UTC"),
+            timetable=CronTriggerTimetable("3-59/10 * * * *", timezone="UTC"),
             assets=assets.watched("inventory", pair) | orders,
         ),
         start_date=START,

@@ -60,7 +60,7 @@ def items(pair: Pair) -> None:
         dag_id=pair.suffixed("items"),
         doc_md=__doc__,
         schedule=AssetOrTimeSchedule(
-            timetable=CronTriggerTimetable("*/5 * * * *", timezone="UTC"), assets=[assets.watched("items", pair)]
+            timetable=CronTriggerTimetable("1-59/5 * * * *", timezone="UTC"), assets=[assets.watched("items", pair)]
         ),
         start_date=START,
         catchup=False,

@@ -75,7 +75,7 @@ def offline_orders(pair: Pair) -> None:
         dag_id=pair.suffixed("offline_orders"),
         doc_md=__doc__,
         schedule=AssetOrTimeSchedule(
-            timetable=CronTriggerTimetable("*/10 * * * *", timezone="UTC"),
+            timetable=CronTriggerTimetable("9-59/10 * * * *", timezone="UTC"),
             assets=assets.watched("offline_orders", pair),
         ),
         start_date=START,

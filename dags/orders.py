@@ -82,7 +82,9 @@ def orders(pair: Pair) -> None:
     @dag(
         dag_id=pair.suffixed("orders"),
         doc_md=__doc__,
-        schedule=AssetOrTimeSchedule(timetable=CronTriggerTimetable("*/10 * * * *", timezone="UTC"), assets=[accounts]),
+        schedule=AssetOrTimeSchedule(
+            timetable=CronTriggerTimetable("5-59/10 * * * *", timezone="UTC"), assets=[accounts]
+        ),
         start_date=START,
         catchup=False,
         max_active_runs=8,

@@ -69,7 +69,7 @@ def pricing(pair: Pair) -> None:
         dag_id=pair.suffixed("pricing"),
         doc_md=__doc__,
         schedule=AssetOrTimeSchedule(
-            timetable=CronTriggerTimetable("*/10 * * * *", timezone="UTC"), assets=hint | (accounts & goods)
+            timetable=CronTriggerTimetable("7-59/10 * * * *", timezone="UTC"), assets=hint | (accounts & goods)
         ),
         start_date=START,
         catchup=False,

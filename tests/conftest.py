@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from xdist.scheduler.loadscope import LoadScopeScheduling
 
+from crossdock.connectors import sessions
 from sandbox.fleet import Fleet
 from sandbox.place import ROOT, locked
 from sandbox.postgres import Cluster
@@ -61,6 +62,15 @@ def _clear(left: Path) -> None:
     for data in (left / "stack" / "postgres", left / "pg", left / "faults"):
         Cluster(data, 0, "").remove()
     shutil.rmtree(left)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Logins are kept for this session alone: in the next one another server may have the port."""
+    folder = tmp_path_factory.mktemp("logins") / "kept"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sessions, "_folder", lambda: folder)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -96,7 +96,7 @@ class Airflow:
             "AIRFLOW__API__BASE_URL": self.url,
             "AIRFLOW__API__SECRET_KEY": secret(self.home, "session key"),
             "AIRFLOW__API_AUTH__JWT_SECRET": secret(self.home, "jwt secret"),
-            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.25",
+            "AIRFLOW__SCHEDULER__SCHEDULER_IDLE_SLEEP_TIME": "0.15",
             "AIRFLOW__WORKERS__MIN_HEARTBEAT_INTERVAL": "1",
             "AIRFLOW__DAG_PROCESSOR__REFRESH_INTERVAL": "10",
             "AIRFLOW__TRIGGERER__SHARED_STREAM_COHORT_GRACE_PERIOD": "2",
@@ -172,7 +172,7 @@ class Client:
         answer = self.call("POST", f"/dags/{dag}/dagRuns", {"logical_date": None, "conf": dict(conf or {})})
         return str(answer["dag_run_id"])
 
-    def wait(self, dag: str, run_id: str, seconds: float = 300) -> str:
+    def wait(self, dag: str, run_id: str, seconds: float = 600) -> str:
         """Until the run is over; give its state, ``success`` or ``failed``."""
         path = f"/dags/{dag}/dagRuns/{urllib.parse.quote(run_id, safe='')}"
         deadline = time.monotonic() + seconds
@@ -182,7 +182,7 @@ class Client:
             time.sleep(0.25)
         return state
 
-    def finish(self, dag: str, run_id: str, seconds: float = 300) -> str:
+    def finish(self, dag: str, run_id: str, seconds: float = 600) -> str:
         """Wait for the run to succeed, give its id. Raises SandboxError, with its tasks' words, if it fails."""
         if self.wait(dag, run_id, seconds) != "success":
             told = [f"The run {run_id} of {dag} failed; see {self.url}/dags/{dag}/runs/{run_id}"]
@@ -193,7 +193,7 @@ class Client:
             raise SandboxError("\n".join(told))
         return run_id
 
-    def run(self, dag: str, conf: Mapping[str, Any] | None = None, seconds: float = 300) -> str:
+    def run(self, dag: str, conf: Mapping[str, Any] | None = None, seconds: float = 600) -> str:
         """Start a run and wait for it to succeed, see ``finish``. The DAG must not be paused."""
         return self.finish(dag, self.trigger(dag, conf), seconds)
 

@@ -105,7 +105,7 @@ def _sides() -> Sides:
     erp = Erp(facts["erp"]["url"], facts["erp"]["database"], CREDENTIALS["admin password"])
     [place] = erp.rows("stock.location", [["code", "=", "WH-HAM"]], "storage_location")
     buy, goods = Buying(shop), {}
-    wanted = [["code", "in", opening.open_shop(DEMO)], ["template.type", "=", "goods"]]
+    wanted = [["code", "in", opening.goods(DEMO)], ["template.type", "=", "goods"]]
     for row in erp.rows("product.product", wanted, "code"):
         variant = buy.variant(row["code"])
         goods[row["code"]] = (row["id"], variant["product_id"], variant["id"])

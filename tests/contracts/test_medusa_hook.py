@@ -121,6 +121,17 @@ def test_an_expired_token_is_renewed_once(fault: Fault) -> None:
         MedusaHook("faulty").get("/admin/x")
 
 
+def test_the_next_task_goes_on_with_the_token_and_the_test_of_the_connection_logs_in(fault: Fault) -> None:
+    for _ in range(2):
+        fault.plays(200)
+        MedusaHook("faulty").get("/admin/x")
+    assert [path for _, path, _ in fault.seen] == ["/auth/user/emailpass", "/admin/x", "/admin/x"]
+    fault.plays(200, b'{"stores": [{"name": "Shop"}]}')
+    fault.plays(200, b'{"version": "1"}')
+    assert MedusaHook("faulty").test_connection()[0]
+    assert fault.seen[3][1] == "/auth/user/emailpass"
+
+
 def test_the_password_goes_only_to_the_login(fault: Fault) -> None:
     fault.plays(200)
     MedusaHook("faulty").get("/admin/x")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from tests.erp_fixtures import CONNECTION, RunningErp
 
+from crossdock.connectors.sessions import Kept
 from crossdock.connectors.tryton.adapter import Customers, Tryton
 from crossdock.connectors.tryton.hook import TrytonHook
 from crossdock.domain.customer import Account, Terms
@@ -170,12 +171,30 @@ def test_a_category_that_is_not_there_stops_everything(erp: RunningErp, altered:
 def test_a_wrong_password_is_said_without_it(erp: RunningErp, altered: Any) -> None:
     altered(password="not-the-password")
     with pytest.raises(BadCredentials) as caught:
-        TrytonHook(CONNECTION).now()
+        TrytonHook(CONNECTION).user  # noqa: B018 - which one it is, a login tells
     assert "not-the-password" not in str(caught.value)
 
 
 def test_a_session_that_ended_is_opened_again(erp: RunningErp) -> None:
     hook = TrytonHook(CONNECTION)
-    hook.now()
-    hook._authorization = "Session " + "bm9ib2R5OjE6MA=="
+    assert hook.user
+    hook._authorization = "Session bm9ib2R5OjE6MA=="
     assert hook.call("model.party.party.search_count", [["code", "=", "C0001"]]) == 1
+
+
+def test_the_next_task_goes_on_in_the_session_or_begins_another_when_it_has_ended(erp: RunningErp) -> None:
+    first, second = TrytonHook(CONNECTION), TrytonHook(CONNECTION)
+    assert (second.user, second.company) == (first.user, first.company)
+    assert second._authorization == first._authorization
+    Kept(first.connection).keep("Session bm9ib2R5OjE6MA==")
+    third = TrytonHook(CONNECTION)
+    assert third.call("model.party.party.search_count", [["code", "=", "C0001"]]) == 1
+    assert third._authorization == Kept(first.connection).get() != "Session bm9ib2R5OjE6MA=="
+
+
+def test_the_test_of_a_connection_logs_in(erp: RunningErp, altered: Any) -> None:
+    wrong = "not-the-password"
+    altered(password=wrong)
+    Kept(TrytonHook(CONNECTION).connection).keep("Session bm9ib2R5OjE6MA==")
+    done, said = TrytonHook(CONNECTION).test_connection()
+    assert not done and "refuses the login" in said

@@ -50,6 +50,8 @@ class Fake:
             return self.login
         if call["method"] == "model.res.user.get_preferences":
             return Answer(body=b'{"result": {"company": 1}}')
+        if call["method"] == "common.server.version":
+            return Answer(body=b'{"result": "8.0.12"}')
         self.calls.append(call)
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 

@@ -1,4 +1,4 @@
-"""The ERP's changes wake the DAGs: one look at the ERP every half second, however many DAGs wait for it.
+"""The ERP's changes wake the DAGs: one look at the ERP every quarter of a second, however many DAGs wait for it.
 
 ``assets.watched`` puts a ``Feed`` on the hint of each domain; Airflow's triggerer runs them, those of one pair on one
 shared stream (Airflow 3.3, airflow/triggers/shared_stream.py). Only hints: what is read is decided by the watermark, so
@@ -22,7 +22,7 @@ from crossdock.airflow.runtime import stirrings, system
 from crossdock.errors import Retry
 from crossdock.sync.news import News
 
-PAUSE = 0.5
+PAUSE = 0.25
 """Seconds between two looks."""
 SHARE = 0.2
 """At most so much of the time the ERP is busy with us: where a look takes longer, the pause is longer."""
@@ -33,7 +33,7 @@ REFUSAL = 300.0
 
 _HURRIED = "inventory"
 _OTHERS = ("customers", "items", "order_status", "offline_orders", "invoices")
-"""They take turns: one of them at every other look."""
+"""They take turns: one of them at every fourth look."""
 _WAKES = {"inventory": "inventory", "customers": "customers", "items": "items", "order_status": "customers"} | {
     "offline_orders": "offline_orders",
     "invoices": "offline_orders",
@@ -88,7 +88,7 @@ class Watch:
     def __init__(self, pair: str) -> None:
         self._pair = pair
         self._news: News | None = None
-        self._turns = chain.from_iterable(cycle((None, one) for one in _OTHERS))
+        self._turns = chain.from_iterable(cycle((None, None, None, one) for one in _OTHERS))
         self._due: set[str] = set()
         self._woken_at: dict[str, float] = {}
         self._tries = 0

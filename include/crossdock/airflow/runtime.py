@@ -35,9 +35,10 @@ STORE = "crossdock_db"
 @contextmanager
 def open_store() -> Iterator[Connection[Any]]:
     """A connection to the store, through Airflow's connection ``crossdock_db``. Raises Retry when it is away."""
-    _known(STORE)
     try:
         connection: Any = PostgresHook(STORE).get_conn()
+    except AirflowNotFoundException:
+        raise _unknown(STORE) from None
     except OperationalError as error:
         raise Retry(f"The store (connection {STORE}) is away: {error}") from error
     try:
@@ -106,9 +107,13 @@ def _known(conn_id: str) -> Any:
     try:
         return BaseHook.get_connection(conn_id)
     except AirflowNotFoundException:
-        raise Misconfigured(
-            f"There is no connection {conn_id}. Create it in Admin > Connections; docs/operating.md says how."
-        ) from None
+        raise _unknown(conn_id) from None
+
+
+def _unknown(conn_id: str) -> Misconfigured:
+    return Misconfigured(
+        f"There is no connection {conn_id}. Create it in Admin > Connections; docs/operating.md says how."
+    )
 
 
 def fingerprint(side: Side, pair: Pair) -> str:

@@ -8,9 +8,11 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 
 import requests
 from airflow.providers.http.hooks.http import HttpHook
+from airflow.sdk import BaseHook
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crossdock.connectors.pacing import Pacer
+from crossdock.connectors.sessions import Kept
 from crossdock.errors import AnswerLost, Misconfigured, Retry
 
 PATIENCE = 30.0
@@ -65,7 +67,11 @@ class SystemHook(HttpHook):
     @cached_property
     def connection(self) -> Any:
         """Airflow's connection: looked up once, since a look-up inside a task is a call to Airflow's API."""
-        return self.get_connection(self.http_conn_id)
+        return BaseHook.get_connection(self.http_conn_id)
+
+    def get_connection(self, conn_id: str) -> Any:  # type: ignore[override]
+        """``connection``, for HttpHook, which asks for it when it makes the session."""
+        return self.connection
 
     def read_settings(self, model: type[_S]) -> _S:
         """See ``read_settings``."""
@@ -80,6 +86,11 @@ class SystemHook(HttpHook):
         for name in type(settings).model_fields:  # and every extra as a header
             session.headers.pop(name, None)
         return session
+
+    @cached_property
+    def _kept(self) -> Kept:
+        """The login that an earlier task left; ``test_connection`` does without, or it would test nothing."""
+        return Kept(self.connection)
 
     @cached_property
     def _pacer(self) -> Pacer:

@@ -13,8 +13,8 @@ from crossdock.ports import Quotes, Shown, Wanted
 
 log = logging.getLogger(__name__)
 
-CHANGED, OTHERS, CARTS = 500, 20, 5
-"""So many prices that the run has told, so many any others; so many of both are put in a real cart."""
+CHANGED, OTHERS, FEW, CARTS = 500, 20, 3, 5
+"""So many prices that the run has told, so many any others, or few where it has told none; so many in a real cart."""
 
 
 class Book(Protocol):
@@ -46,7 +46,9 @@ def prove(book: Book, erp: Quotes, shop: Storefront, airflow_run: str) -> str:
     Raises Stop with both prices, if a visitor is asked for another one than the ERP says, or a guest is shown one that
     is not his. What the ERP has changed since the run has read it is left to the next run. Nothing is written.
     """
-    wanted = book.in_step(book.sample(airflow_run, CHANGED, OTHERS))
+    told = book.sample(airflow_run, CHANGED, 0)
+    others = book.sample(airflow_run, 0, OTHERS if told else FEW)
+    wanted = book.in_step(list(dict.fromkeys([*told, *others])))
     right = {one: price for one, price in erp.quotes(wanted).items() if price is not None}
     guests = [one for one in right if one.account is None and one.quantity == 1]
     shown = shop.shown([one.sku for one in guests])

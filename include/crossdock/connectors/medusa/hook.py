@@ -102,7 +102,10 @@ class MedusaHook(SystemHook):
     @cached_property
     def extension(self) -> str | None:
         """The version of the ERP extension, None on a stock Medusa."""
-        return str(self.get("/admin/erp")["version"]) if self.knows("/admin/erp") else None
+        try:
+            return str(self._call("GET", "/admin/erp")["version"])
+        except Reject:
+            return None
 
     @property
     def address(self) -> str:
@@ -118,6 +121,7 @@ class MedusaHook(SystemHook):
     def test_connection(self) -> tuple[bool, str]:
         """What the Test button of Airflow's form shows."""
         try:
+            self._token = self._log_in()
             store = self.get("/admin/stores")["stores"][0]["name"]
             if self.settings.publishable_key:
                 self._call("GET", "/store/regions", token="")
@@ -143,27 +147,33 @@ class MedusaHook(SystemHook):
         writes = verb != "GET"
         response = self._send(verb, path, self._login() if token is None else token, writes=writes, **more)
         if token is None and response.status_code == 401:  # a token lives for a day
-            self._token = None
-            response = self._send(verb, path, self._login(), writes=writes, **more)
+            self._token = self._log_in()
+            response = self._send(verb, path, self._token, writes=writes, **more)
         return _answer(response, f"{verb} {path}", writes)
 
     def _login(self) -> str:
+        """The token of an earlier task, if there is one, else a new one."""
         if self._token is None:
-            credentials = {"email": self.connection.login or "", "password": self.connection.password or ""}
-            path = "/auth/user/emailpass"
-            response = self._send("POST", path, "", writes=False, data=msgspec.json.encode(credentials))
-            if response.status_code in (400, 401):
-                raise BadCredentials(
-                    f"Medusa refuses the login of connection {self.http_conn_id}. Check e-mail and password."
-                )
-            answer = _answer(response, f"POST {path}", writes=False)
-            if answer.get("mfa_required") or "token" not in answer:
-                raise BadCredentials(
-                    f"The administrator of connection {self.http_conn_id} cannot log in with a password alone. "
-                    "Give Crossdock an administrator of its own, without a second factor."
-                )
-            self._token = str(answer["token"])
+            self._token = self._kept.get() or self._log_in()
         return self._token
+
+    def _log_in(self) -> str:
+        credentials = {"email": self.connection.login or "", "password": self.connection.password or ""}
+        path = "/auth/user/emailpass"
+        response = self._send("POST", path, "", writes=False, data=msgspec.json.encode(credentials))
+        if response.status_code in (400, 401):
+            raise BadCredentials(
+                f"Medusa refuses the login of connection {self.http_conn_id}. Check e-mail and password."
+            )
+        answer = _answer(response, f"POST {path}", writes=False)
+        if answer.get("mfa_required") or "token" not in answer:
+            raise BadCredentials(
+                f"The administrator of connection {self.http_conn_id} cannot log in with a password alone. "
+                "Give Crossdock an administrator of its own, without a second factor."
+            )
+        token = str(answer["token"])
+        self._kept.keep(token)
+        return token
 
     def _send(self, verb: str, path: str, token: str, *, writes: bool, **more: Any) -> requests.Response:
         headers: dict[str, str | None] = {"Authorization": f"Bearer {token}"} if token else {}

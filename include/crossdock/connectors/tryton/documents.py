@@ -38,6 +38,7 @@ FLAT = 2_000
 
 Clauses = list[Any]
 
+_FIGURES = ("number", "state", "party.code", "currency.code", "total_amount")
 _REPLACING = ("code", "active", "replaced_by")
 _KEY = re.compile(r"(?P<number>.+)/(?P<id>\d{1,9})")
 _REF = re.compile(r"(?P<model>[a-z.]+),(?P<id>\d{1,9})")
@@ -46,7 +47,6 @@ _REF = re.compile(r"(?P<model>[a-z.]+),(?P<id>\d{1,9})")
 class Names(Protocol):
     """What the connection's settings say about documents (hook.py)."""
 
-    company: int | None
     guest_account: str
 
     @property
@@ -153,13 +153,16 @@ class _Documents(ABC):
         left_out = set(without)
         found: defaultdict[tuple[str, str], Control] = defaultdict(lambda: Control(0, Decimal(0), Decimal(0)))
         which = [*self._ours, *self._live, *day]
-        for page in pages(self._rpc, self.model, which, ("number", "state", *self._figures), FLAT):
+        due = self._due(which)
+        for page in pages(self._rpc, self.model, which, _FIGURES, FLAT):
             for row in self._shown(page):
                 if key(row["number"], row["id"]) in left_out:
                     continue
                 place = row["party."]["code"], row["currency."]["code"]
-                so_far, more = found[place], row.get("amount_to_pay") or Decimal(0)
-                found[place] = Control(so_far.count + 1, so_far.total + row["total_amount"], so_far.open + more)
+                so_far = found[place]
+                found[place] = Control(
+                    so_far.count + 1, so_far.total + row["total_amount"], so_far.open + due.get(row["id"], 0)
+                )
         return dict(found)
 
     @abstractmethod
@@ -183,6 +186,10 @@ class _Documents(ABC):
         """Of these rows those that are documents."""
         return list(page)
 
+    def _due(self, which: Clauses) -> Mapping[int, Decimal]:
+        """By id what is still to be paid of documents; nothing of those that are no invoices."""
+        return {}
+
     @cached_property
     def _settings(self) -> Names:
         settings: Names = self._rpc.settings
@@ -194,16 +201,11 @@ class _Documents(ABC):
         pays = "account_payment" in modules(self._rpc)
         return tuple(name for name in self.fields if pays or ".payments." not in name)
 
-    @property
-    def _figures(self) -> tuple[str, ...]:
-        return ("party.code", "currency.code", "total_amount")
-
     @cached_property
     def _ours(self) -> Clauses:
-        company = self._settings.company or self._rpc.call("model.res.user.get_preferences", True)["company"]
         field, *members = self._members()
         return [
-            ["company", "=", company],
+            ["company", "=", self._rpc.company],
             ["number", "not in", [None, ""]],
             [f"party.{field}", *members],
             ["party.code", "not in", [None, "", self._settings.guest_account]],
@@ -316,9 +318,10 @@ class Invoices(_Documents):
             found |= {row["code"]: row["receivable"] for row in page}
         return found
 
-    @property
-    def _figures(self) -> tuple[str, ...]:
-        return (*super()._figures, "amount_to_pay")
+    def _due(self, which: Clauses) -> Mapping[int, Decimal]:
+        """Of those that are settled nothing is due, and Tryton takes long to say so (8.0.12: all lines are read)."""
+        posted = pages(self._rpc, self.model, [*which, ["state", "=", "posted"]], ("amount_to_pay",), FLAT)
+        return {row["id"]: row["amount_to_pay"] for page in posted for row in page}
 
     @property
     def _kind(self) -> Clauses:

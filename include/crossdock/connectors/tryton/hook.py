@@ -139,20 +139,28 @@ class TrytonHook(SystemHook):
 
     def now(self) -> datetime:
         """Tryton's clock, by the whole second below. Raises as ``call``."""
-        self._call("model.res.user.get_preferences", (True,), {}, writes=False)
+        self._server_version()  # of all calls the cheapest
         return self._clock
 
     @property
     def user(self) -> int:
         """Our own user's id there. Raises as ``call``."""
         if self._authorization is None:
-            self._login()
-        return self._user
+            self._begin()
+        return int(base64.b64decode((self._authorization or "").removeprefix("Session ")).split(b":")[-2])
+
+    @property
+    def company(self) -> int:
+        """The id of the settings' company, else our own user's. Raises as ``call``."""
+        if self._authorization is None:
+            self._begin()
+        return int(self._context["company"])
 
     def test_connection(self) -> tuple[bool, str]:
         """What the Test button of Airflow's form shows."""
         try:
             settings = self.settings
+            self._begin(anew=True)
             modules = self.call("model.ir.module.search_count", [["state", "=", "activated"]])
             meanings = {
                 settings.customer_category: "nobody is a customer",
@@ -186,7 +194,7 @@ class TrytonHook(SystemHook):
     @cached_property
     def version(self) -> str:
         """The server's version, for people."""
-        return str(values.loads(_result(self._post("", "common.server.version", (), writes=False), "version", False)))
+        return self._server_version()
 
     @cached_property
     def settings(self) -> Settings:
@@ -208,17 +216,40 @@ class TrytonHook(SystemHook):
             )
         return str(connection.schema)
 
+    def _server_version(self) -> str:
+        return str(values.loads(_result(self._post("", "common.server.version", (), writes=False), "version", False)))
+
     def _call(self, method: str, params: Sequence[Any], context: Mapping[str, Any], *, writes: bool) -> bytes:
         for last in (False, True):
             if self._authorization is None:
-                self._login()
+                self._begin()
             response = self._post(self._database, method, (*params, {**self._context, **context}), writes=writes)
             if response.status_code != 401 or last:
                 return _result(response, method, writes)
             self._authorization = None  # a session ends: by time, or when somebody ends it
         raise AssertionError
 
+    def _begin(self, anew: bool = False) -> None:
+        """In the session of an earlier task, if it lasts, else in a new one."""
+        self._authorization = None if anew else self._kept.get()
+        response = self._preferences() if self._authorization else None
+        if response is None or response.status_code == 401:
+            self._login()
+            response = self._preferences()
+        self._context = dict(values.loads(_result(response, "preferences", False)))
+        if self.settings.company:
+            self._context["company"] = self.settings.company
+        if not self._context.get("company"):
+            raise Misconfigured(
+                f"The user of connection {self.http_conn_id} has no company. Give it one in Tryton, or set the extra "
+                "company."
+            )
+
+    def _preferences(self) -> requests.Response:
+        return self._post(self._database, "model.res.user.get_preferences", (True, {}), writes=False)
+
     def _login(self) -> None:
+        self._authorization = None
         connection = self.connection
         login = connection.login or ""
         response = self._post(
@@ -234,18 +265,9 @@ class TrytonHook(SystemHook):
                 f"The user of connection {self.http_conn_id} cannot log in with a password alone. "
                 "Give Crossdock a user of its own."
             )
-        self._user = int(answer[0])
         session = base64.b64encode(f"{login}:{answer[0]}:{answer[1]}".encode()).decode()
         self._authorization = f"Session {session}"
-        response = self._post(self._database, "model.res.user.get_preferences", (True, {}), writes=False)
-        self._context = dict(values.loads(_result(response, "preferences", False)))
-        if self.settings.company:
-            self._context["company"] = self.settings.company
-        if not self._context.get("company"):
-            raise Misconfigured(
-                f"The user of connection {self.http_conn_id} has no company. Give it one in Tryton, or set the extra "
-                "company."
-            )
+        self._kept.keep(self._authorization)
 
     def _post(self, database: str, method: str, params: Sequence[Any], *, writes: bool) -> requests.Response:
         path = f"{quote(database)}/rpc/" if database else "rpc/"

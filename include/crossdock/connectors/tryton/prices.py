@@ -27,7 +27,6 @@ class Names(Protocol):
 
     web_shop: str | None
     orders_shop: str | None
-    company: int | None
 
 
 class Prices:
@@ -242,8 +241,7 @@ class Prices:
 
     @cached_property
     def _company(self) -> Record:
-        chosen = self._settings.company or self._rpc.call("model.res.user.get_preferences", True)["company"]
-        [company] = table(self._rpc, "company.company", [["id", "=", chosen]], ["currency.code", "timezone"])
+        [company] = table(self._rpc, "company.company", [["id", "=", self._rpc.company]], ["currency.code", "timezone"])
         return company
 
     @property

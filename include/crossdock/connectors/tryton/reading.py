@@ -30,6 +30,10 @@ class Rpc(Protocol):
     def user(self) -> int:
         """Our own user's id there."""
 
+    @property
+    def company(self) -> int:
+        """The id of the company that the connection is for, else our own user's."""
+
     def call(self, method: str, *params: Any, **context: Any) -> Any:
         """Ask; Python values."""
 

@@ -40,7 +40,6 @@ _SALABLE: list[Any] = [
 class Names(Protocol):
     """What the connection's settings say about stock (hook.py)."""
 
-    company: int | None
     orders_shop: str | None
     web_shop: str | None
 
@@ -103,12 +102,13 @@ class Inventory:
         while new and self._has_kits:
             met: set[str | None] = set()
             for chunk in _chunks(new):
-                ours = [
-                    ["product.code", "in", chunk],
+                kits = [
                     ["parent_product.code", "in", chunk],
+                    ["parent_product.components.product.code", "in", chunk],
                     ["parent_template.products.code", "in", chunk],
+                    ["parent_template.components.product.code", "in", chunk],
                 ]
-                where = [["parent_template.type", "=", KITS], ["OR", *ours]]
+                where = [["parent_template.type", "=", KITS], ["OR", *kits]]
                 for row in table(self._rpc, "product.component", where, stock_rows.KIT):
                     own = [row["parent_product."]] if row["parent_product."] else row["parent_template."]["products."]
                     met |= {one["code"] for one in (row["product."], *own)}
@@ -184,18 +184,13 @@ class Inventory:
         settings: Names = self._rpc.settings
         return settings
 
-    @cached_property
-    def _company(self) -> int:
-        company = self._settings.company or self._rpc.call("model.res.user.get_preferences", True)["company"]
-        return int(company)
-
     @property
     def _ours(self) -> list[Any]:
-        return ["company", "=", self._company]
+        return ["company", "=", self._rpc.company]
 
     @cached_property
     def _zone(self) -> tzinfo:
-        [company] = table(self._rpc, "company.company", [["id", "=", self._company]], ["timezone"])
+        [company] = table(self._rpc, "company.company", [["id", "=", self._rpc.company]], ["timezone"])
         return ZoneInfo(company["timezone"]) if company["timezone"] else UTC
 
     @cached_property
@@ -294,7 +289,7 @@ class Inventory:
                 moves[move["product"]].append(move)
         on_hand: defaultdict[int, dict[str, float]] = defaultdict(dict)
         for place in self._warehouses:
-            context = {"company": self._company, "locations": list(place.roots), "with_childs": True}
+            context = {"company": self._rpc.company, "locations": list(place.roots), "with_childs": True}
             for row in self._rpc.call("model.product.product.read", which, ["quantity"], **context):
                 on_hand[row["id"]][place.code] = row["quantity"] or 0.0
         for one, product in products.items():

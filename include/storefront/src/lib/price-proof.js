@@ -54,28 +54,56 @@ async function cartPrices(scope, questions) {
     const { account } = questions[asked[0]]
     if (account !== null && !groups.has(account)) continue
     await withBuyer(db, groups.get(account), async (buyer) => {
-      for (const n of asked) {
-        const { region, sku, quantity } = questions[n]
-        if (variants.has(sku)) answers[n] = await priceInCart(scope, buyer, region, variants.get(sku).id, quantity)
+      for (const some of cartfuls(asked.filter((n) => variants.has(questions[n].sku)), questions)) {
+        const { region } = questions[some[0]]
+        const items = some.map((n) => ({ variant_id: variants.get(questions[n].sku).id, quantity: questions[n].quantity }))
+        Object.assign(answers, await pricesInCart(scope, buyer, region, items, some))
       }
     })
   }
   return answers
 }
 
-async function priceInCart(scope, customer_id, region_id, variant_id, quantity) {
-  const input = { region_id, customer_id, items: [{ variant_id, quantity }] }
+const CARTFUL = 20
+
+/** The numbers of questions that one cart answers: of one region, each article once. */
+function cartfuls(asked, questions) {
+  const carts = []
+  for (const n of asked) {
+    const { region, sku } = questions[n]
+    let cart = carts.find((one) => one.region === region && one.numbers.length < CARTFUL && !one.skus.has(sku))
+    if (!cart) carts.push((cart = { region, skus: new Set(), numbers: [] }))
+    cart.skus.add(sku)
+    cart.numbers.push(n)
+  }
+  return carts.map((cart) => cart.numbers)
+}
+
+/** {number: answer}. A cart that Medusa refuses is tried again with each of its lines alone. */
+async function pricesInCart(scope, customer_id, region_id, items, numbers) {
+  const input = { region_id, customer_id, items }
   let cart
   try {
     cart = (await createCartWorkflow(scope).run({ input })).result
   } catch ({ message }) {
-    return { reason: message }
+    if (items.length === 1) return { [numbers[0]]: { reason: message } }
+    const answers = {}
+    for (const [place, item] of items.entries()) {
+      Object.assign(answers, await pricesInCart(scope, customer_id, region_id, [item], [numbers[place]]))
+    }
+    return answers
   }
   const carts = scope.resolve(Modules.CART)
-  const select = ["unit_price", "raw_unit_price", "is_tax_inclusive"]
-  const [item] = await carts.listLineItems({ cart_id: cart.id }, { select })
+  const select = ["variant_id", "unit_price", "raw_unit_price", "is_tax_inclusive"]
+  const lines = await carts.listLineItems({ cart_id: cart.id }, { select })
   await carts.deleteCarts([cart.id])
-  return { amount: String(item.raw_unit_price.value), tax_inclusive: item.is_tax_inclusive }
+  const found = new Map(lines.map((line) => [line.variant_id, line]))
+  return Object.fromEntries(
+    items.map(({ variant_id }, place) => {
+      const line = found.get(variant_id)
+      return [numbers[place], { amount: String(line.raw_unit_price.value), tax_inclusive: line.is_tax_inclusive }]
+    })
+  )
 }
 
 const BUYERS = "@price-proof.invalid"
