@@ -8,6 +8,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,11 +96,10 @@ class RunningErp:
         return self.rows_of(model, "party", party)
 
 
-@pytest.fixture(scope="session")
-def erp(session: Path) -> Iterator[RunningErp]:
-    """Tryton on a free port, reached by the Airflow connection ``crossdock_test_erp``."""
+@contextmanager
+def running_erp(folder: Path) -> Iterator[RunningErp]:
+    """A Tryton of its own on a free port; while it runs the Airflow connection ``crossdock_test_erp`` reaches it."""
     sandbox_erp.install()
-    folder = session / "erp"
     sandbox_erp.fresh(folder, DATABASE)
     port, given = free_port(), sandbox_erp.CREDENTIALS
     url = f"http://{HOST}:{port}"
@@ -115,3 +115,10 @@ def erp(session: Path) -> Iterator[RunningErp]:
             yield RunningErp(url, Erp(url, DATABASE, given["admin password"]), server)
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def erp(session: Path) -> Iterator[RunningErp]:
+    """One that tests share."""
+    with running_erp(session / "erp") as erp:
+        yield erp

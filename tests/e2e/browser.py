@@ -58,7 +58,7 @@ class Browser:
     def cookie(self, name: str, value: str, url: str) -> None:
         self("Network.setCookie", name=name, value=value, url=url, path="/", httpOnly=True)
 
-    def text(self, url: str, *expected: str, seconds: float = 30) -> str:
+    def text(self, url: str, *expected: str, seconds: float = 60) -> str:
         """Go there; see ``shows``."""
         self("Page.navigate", url=url)
         return self.shows(*expected, seconds=seconds)
@@ -71,7 +71,7 @@ class Browser:
             raise AssertionError(answer["exceptionDetails"])
         return answer["result"].get("value")
 
-    def shows(self, *expected: str, seconds: float = 30) -> str:
+    def shows(self, *expected: str, seconds: float = 60) -> str:
         """What the page (with its frames) shows a person, once all that is ``expected`` is there."""
         script = """[document, ...Array.from(document.querySelectorAll("iframe"), (frame) => frame.contentDocument)]
             .map((page) => page?.body?.innerText ?? "").join("\\n")"""

@@ -74,7 +74,7 @@ class Person:
             "field.dispatchEvent(new Event('change', {bubbles: true}));"
         )
 
-    def until(self, condition: str, seconds: float = 30) -> None:
+    def until(self, condition: str, seconds: float = 60) -> None:
         deadline = time.monotonic() + seconds
         while not self.page.script(condition):
             assert time.monotonic() < deadline, condition

@@ -37,7 +37,7 @@ class Receiver:
     delay: float = 0
     came: list[tuple[float, dict[str, str], bytes]] = field(default_factory=list)
 
-    def wait(self, count: int, seconds: float = 10) -> None:
+    def wait(self, count: int, seconds: float = 30) -> None:
         deadline = time.monotonic() + seconds
         while len(self.came) < count and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -190,7 +190,7 @@ def hinted(product: Product, domain: str) -> int:
 
 
 def woken(product: Product, domain: str, last: int) -> bool:
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + 60
     while hinted(product, domain) <= last and time.monotonic() < deadline:
         time.sleep(0.1)
     return hinted(product, domain) > last

@@ -157,7 +157,7 @@ def test_a_move_in_the_erp_wakes_the_shop(product: Product, goods: list[str]) ->
     sku = goods[3]
     before = levels(product, sku)["WH-HAM"]["stocked_quantity"]
     receive(product, sku, 7)
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while (now := levels(product, sku)["WH-HAM"]["stocked_quantity"]) == before and time.monotonic() < deadline:
         time.sleep(0.5)
     assert now == before + 7

@@ -108,7 +108,7 @@ def ended(product: Product) -> list[dict[str, Any]]:
     return until(over, 600)
 
 
-def until(so: Callable[[], Any], seconds: float = 120) -> Any:
+def until(so: Callable[[], Any], seconds: float = 300) -> Any:
     deadline = time.monotonic() + seconds
     while not (said := so()):
         assert time.monotonic() < deadline

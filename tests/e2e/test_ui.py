@@ -58,7 +58,7 @@ def test_a_quarantined_account_is_edited_in_the_page_and_reaches_the_shop(page, 
     [party] = product.erp.create("party.party", account)
 
     def until(query: str) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 300
         while not product.query(query):
             assert time.monotonic() < deadline, query
             product.sync()
@@ -121,7 +121,7 @@ def blocks(product, airflow) -> Iterator[Callable[[bool], None]]:
     until(lambda: len(product.query(here, DOZEN)) == 12 and not states(product))
 
 
-def until(so: Callable[[], Any], seconds: float = 200) -> Any:
+def until(so: Callable[[], Any], seconds: float = 400) -> Any:
     """Whatever ``so`` says once it is not nothing. A run that finds another one at work ends at once."""
     deadline = time.monotonic() + seconds
     while not (said := so()):
@@ -153,11 +153,11 @@ def test_what_the_brake_holds_is_approved_in_the_airflow_ui(page, product, airfl
     assert states(product) == {"open"} and all(product.members(code) for code in DOZEN)
     question = f"{airflow.url}/dags/approve/runs/{quote(run)}/tasks/customers.ask/required_actions"
     words = ("may 12 held records be written?", DOZEN[0], DOZEN[-1], "one of 12 losses", "status", "Approve", "Refuse")
-    assert "blocked" not in page.text(question, *words, seconds=120)
+    assert "blocked" not in page.text(question, *words, seconds=240)
     page.picture(PICTURES / "approve.png")
     page.text(f"{airflow.url}/crossdock/held/default/customers", "status: active → blocked", "Approve all 12")
     page.picture(PICTURES / "held.png")
-    page.text(question, "Approve", "Refuse", seconds=120)
+    page.text(question, "Approve", "Refuse", seconds=240)
     page.script("[...document.querySelectorAll('button')].find((one) => one.textContent == 'Approve').click()")
     airflow.finish("approve", run)
     until(lambda: not states(product))

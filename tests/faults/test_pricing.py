@@ -7,13 +7,14 @@ import random
 from collections.abc import Iterator
 from datetime import timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
 from tests.buying import Buying
 from tests.erp_fixtures import CONNECTION as ERP
-from tests.erp_fixtures import RunningErp
+from tests.erp_fixtures import RunningErp, running_erp
 from tests.faults.world import Store
 from tests.shop_fixtures import CONNECTION as SHOP
 from tests.shop_fixtures import Shop
@@ -71,6 +72,13 @@ class Between:
     def prove(self) -> str:
         with psycopg.connect(self.dsn) as connection:
             return price_proof.prove(self.book(connection), self.tryton.prices, self.medusa.prices, self.last)
+
+
+@pytest.fixture(scope="module")
+def erp(session: Path) -> Iterator[RunningErp]:
+    """The merchant as he is: what other tests leave in theirs would be priced here."""
+    with running_erp(session / "erp of prices") as erp:
+        yield erp
 
 
 @pytest.fixture(scope="module")

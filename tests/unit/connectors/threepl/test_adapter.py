@@ -20,7 +20,7 @@ from crossdock.connectors.threepl.inbox import STILL
 from crossdock.errors import Misconfigured, Reject, Retry
 from crossdock.ports import Row, Window
 
-START = datetime.now(UTC).replace(microsecond=0) + timedelta(hours=1)
+START = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
 """After everything the disk itself says of these files."""
 HEADER = (
     f"ISA*00*{'':10}*00*{'':10}*ZZ*{'FULFILFAST':15}*ZZ*{'ALDERGATE':15}*261124*1200*U*00401*000000001*0*P*>~"
@@ -100,7 +100,7 @@ def test_a_window_holds_what_came_in_it(inbox: Inbox) -> None:
 
 def test_a_file_that_was_moved_in_came_when_it_was_moved(inbox: Inbox) -> None:
     inbox.put("a.945", text(("108", 1)), at=-1_000_000)
-    assert [row.key for row in inbox.rows(since=-3_700)] == ["108"]
+    assert [row.key for row in inbox.rows(since=-86_500)] == ["108"]
 
 
 def test_what_is_still_being_written_is_left_for_the_next_run(inbox: Inbox) -> None:
