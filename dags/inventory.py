@@ -46,7 +46,7 @@ from airflow.sdk import AssetOrTimeSchedule, CronTriggerTimetable, dag, get_curr
 from airflow.sdk.exceptions import AirflowSkipException
 
 from crossdock.airflow import assets
-from crossdock.airflow.defaults import ALERTED, DEFAULT_ARGS, ERP_POOL, LAST, PARAMS, START, STOREFRONT_POOL
+from crossdock.airflow.defaults import ALERTED, ERP_POOL, HURRIED, LAST, PARAMS, START, STOREFRONT_POOL
 from crossdock.airflow.pairs import Pair, pairs
 from crossdock.airflow.runtime import open_run
 from crossdock.sync import steps
@@ -68,7 +68,7 @@ def inventory(pair: Pair) -> None:
         start_date=START,
         catchup=False,
         max_active_runs=8,
-        default_args=DEFAULT_ARGS,
+        default_args=HURRIED,
         params=PARAMS,
         tags=["crossdock", "erp-to-storefront"],
     )

@@ -7,7 +7,7 @@ ERP -> storefront, without waiting for a DAG run: the fast path of `inventory`, 
 then wake this task alone; `inventory` runs every ten minutes and after `orders`. **To try it**: trigger this DAG; it
 streams until the next quarter of an hour.
 
-One task looks at the ERP and the shop every half second and, when anything was touched, takes the same steps as
+One task looks at the ERP and the shop four times a second and, when anything was touched, takes the same steps as
 `inventory` with these SKUs: the same equation, brake, approval of the target, and books (each pass is a run of
 `inventory`). Only the quality gate is left to `inventory`, and so is the hourly comparison of everything. Once a minute
 it reads the whole overlap. Each quarter of an hour the task ends and the next run takes over.

@@ -34,6 +34,9 @@ DEFAULT_ARGS: dict[str, Any] = {
     ),
 }
 
+HURRIED: dict[str, Any] = {**DEFAULT_ARGS, "priority_weight": 10}
+"""For what is shown within seconds: where tasks wait for a slot, its own go first."""
+
 LAST: dict[str, Any] = {"trigger_rule": "all_done", "on_failure_callback": [Alert()]}
 """For the task that closes the books: it runs whatever happened before, and fails if anything did."""
 

@@ -1,4 +1,4 @@
-"""``inventory`` without waiting for a DAG run: a look at ERP and shop every half second, and a pass over what is new.
+"""``inventory`` without waiting for a DAG run: a look at ERP and shop four times a second, and a pass over what is new.
 
 A pass is a run of the same flow by the same steps, with its own account and the flow's one lease, so nothing that a run
 promises is given up. Only the quality gate lets everything through, and full readings are left to the DAG. Once a
@@ -22,7 +22,7 @@ from crossdock.sync import steps
 from crossdock.sync.news import Clock, News
 from crossdock.sync.run import Request, Run, Verdict
 
-PAUSE = 0.5
+PAUSE = 0.25
 """Seconds between two looks."""
 BUSY = 0.25
 """Seconds until it is asked again whether another run is still at work."""
