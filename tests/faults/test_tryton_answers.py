@@ -41,6 +41,7 @@ class Fake:
 
     port: int
     answers: list[Answer] = field(default_factory=lambda: [Answer()])
+    preferences: Answer = field(default_factory=lambda: Answer(body=b'{"result": {"company": 1}}'))
     login: Answer = field(default_factory=lambda: Answer(body=b'{"result": [4, "0123abcd", null]}'))
     calls: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -49,7 +50,7 @@ class Fake:
         if call["method"] == "common.db.login":
             return self.login
         if call["method"] == "model.res.user.get_preferences":
-            return Answer(body=b'{"result": {"company": 1}}')
+            return self.preferences
         if call["method"] == "common.server.version":
             return Answer(body=b'{"result": "8.0.12"}')
         self.calls.append(call)
@@ -240,6 +241,15 @@ def test_a_limit_that_is_known_is_kept(fake: Fake, monkeypatch: pytest.MonkeyPat
     for _ in range(8):  # and two for the login
         hook.call("model.party.party.search_count", [])
     assert time.monotonic() - started >= (9 - 2) / 20  # two calls may come early, to make up for a stall
+
+
+def test_a_login_that_was_answered_by_halves_is_made_again(fake: Fake) -> None:
+    hook, fake.preferences = TrytonHook(CONNECTION), Answer(status=503)
+    for _ in range(2):
+        with pytest.raises(Retry):
+            hook.call("model.party.party.search_count", [])
+    fake.preferences = Answer(body=b'{"result": {"company": 7}}')
+    assert hook.call("model.party.party.search_count", []) == 1 and hook.company == 7
 
 
 CATEGORIES = Answer(body=b'{"result": [{"id": 3, "name": "Customers"}]}')

@@ -232,11 +232,15 @@ class TrytonHook(SystemHook):
     def _begin(self, anew: bool = False) -> None:
         """In the session of an earlier task, if it lasts, else in a new one."""
         self._authorization = None if anew else self._kept.get()
-        response = self._preferences() if self._authorization else None
-        if response is None or response.status_code == 401:
-            self._login()
-            response = self._preferences()
-        self._context = dict(values.loads(_result(response, "preferences", False)))
+        try:
+            response = self._preferences() if self._authorization else None
+            if response is None or response.status_code == 401:
+                self._login()
+                response = self._preferences()
+            self._context = dict(values.loads(_result(response, "preferences", False)))
+        except CrossdockError:
+            self._authorization = None
+            raise
         if self.settings.company:
             self._context["company"] = self.settings.company
         if not self._context.get("company"):
