@@ -238,16 +238,16 @@ class TrytonHook(SystemHook):
                 self._login()
                 response = self._preferences()
             self._context = dict(values.loads(_result(response, "preferences", False)))
+            if self.settings.company:
+                self._context["company"] = self.settings.company
+            if not self._context.get("company"):
+                raise Misconfigured(
+                    f"The user of connection {self.http_conn_id} has no company. Give it one in Tryton, or set the "
+                    "extra company."
+                )
         except CrossdockError:
             self._authorization = None
             raise
-        if self.settings.company:
-            self._context["company"] = self.settings.company
-        if not self._context.get("company"):
-            raise Misconfigured(
-                f"The user of connection {self.http_conn_id} has no company. Give it one in Tryton, or set the extra "
-                "company."
-            )
 
     def _preferences(self) -> requests.Response:
         return self._post(self._database, "model.res.user.get_preferences", (True, {}), writes=False)
