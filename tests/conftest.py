@@ -65,12 +65,12 @@ def _clear(left: Path) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Logins are kept for this session alone: in the next one another server may have the port."""
     folder = tmp_path_factory.mktemp("logins") / "kept"
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sessions, "_folder", lambda: folder)
-        yield
+        yield folder
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import Retry
 
 from sandbox import shop as sandbox_shop
 from sandbox.fleet import Fleet
@@ -36,6 +38,13 @@ class Refused(Exception):
         self.status = status
 
 
+def patient_session() -> requests.Session:
+    """Reads once more where the shop ended an idle connection in the very moment it was used again."""
+    session = requests.Session()
+    session.mount("http://", HTTPAdapter(max_retries=Retry(total=2, allowed_methods={"GET"}, backoff_factor=0.1)))
+    return session
+
+
 @dataclass
 class Shop:
     """The running shop and who may call it: ``admin``, a visitor (``token`` None), a customer (``token``)."""
@@ -46,7 +55,7 @@ class Shop:
     mailbox: Mailbox
     given: sandbox_shop.Secrets
     fleet: Fleet
-    session: requests.Session = field(default_factory=requests.Session)
+    session: requests.Session = field(default_factory=patient_session)
 
     def call(self, method: str, path: str, body: Any = None, token: str | None = None) -> Any:
         headers = {"x-publishable-api-key": self.credentials["publishable_key"]}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import shutil
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from tests.faults import proxy
@@ -47,10 +49,12 @@ PUT = "crossdock.connectors.medusa.extension.ExtensionCustomers.put"
 )
 @pytest.mark.usefixtures("impatient")
 def test_an_erp_that_fails_leaves_everything_as_it_is_and_the_next_run_heals(
-    world: Accounts, fault: proxy.Fault, match: str, error: type[CrossdockError], monkeypatch: pytest.MonkeyPatch
-) -> None:
+    world: Accounts, fault: proxy.Fault, match: str, error: type[CrossdockError], logins: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     [number] = world.new()
     before = world.in_shop(), world.watermark(), world.writes(), world.ledger()
+    shutil.rmtree(logins, ignore_errors=True)
     with world.erp_line.fault(fault, match), pytest.raises(CrossdockError) as caught:
         world.sync()
     assert type(caught.value) is error

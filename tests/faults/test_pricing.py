@@ -61,7 +61,8 @@ class Between:
                     break
             settled = steps.settle(run)
         if settled.state == "planned":  # other tests were here before
-            return self.sync(flow, f"{name}, applied", plan=run.id)
+            self.sync(flow, f"{name}, applied", plan=run.id)
+            return self.sync(flow, f"{name}, and what waits", **request)
         assert settled.state == "success", settled.line
         return run
 
