@@ -8,7 +8,6 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 
 import requests
 from airflow.providers.http.hooks.http import HttpHook
-from airflow.sdk import BaseHook
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from crossdock.connectors.pacing import Pacer
@@ -67,11 +66,7 @@ class SystemHook(HttpHook):
     @cached_property
     def connection(self) -> Any:
         """Airflow's connection: looked up once, since a look-up inside a task is a call to Airflow's API."""
-        return BaseHook.get_connection(self.http_conn_id)
-
-    def get_connection(self, conn_id: str) -> Any:  # type: ignore[override]
-        """``connection``, for HttpHook, which asks for it when it makes the session."""
-        return self.connection
+        return self.get_connection(self.http_conn_id)
 
     def read_settings(self, model: type[_S]) -> _S:
         """See ``read_settings``."""

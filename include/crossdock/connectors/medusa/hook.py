@@ -145,13 +145,13 @@ class MedusaHook(SystemHook):
         if path.startswith("/store/") and not self.settings.publishable_key:
             raise Misconfigured(f"Connection {self.http_conn_id} needs the extra publishable_key for {path}.")
         writes = verb != "GET"
-        response = self._send(verb, path, self._login() if token is None else token, writes=writes, **more)
+        response = self._send(verb, path, self._access() if token is None else token, writes=writes, **more)
         if token is None and response.status_code == 401:  # a token lives for a day
             self._token = self._log_in()
             response = self._send(verb, path, self._token, writes=writes, **more)
         return _answer(response, f"{verb} {path}", writes)
 
-    def _login(self) -> str:
+    def _access(self) -> str:
         """The token of an earlier task, if there is one, else a new one."""
         if self._token is None:
             self._token = self._kept.get() or self._log_in()
