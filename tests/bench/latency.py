@@ -24,6 +24,7 @@ from datetime import UTC, datetime
 from functools import partial
 
 import psycopg
+from tests.asset_events import asset_events
 from tests.bench.measure import WORK, Target, machine, save
 from tests.buying import Buying, RunningShop
 
@@ -161,8 +162,7 @@ def _run_steps(airflow: Client, committed: float, seen: float) -> Steps:
         began = _moment(tasks["load"]["start_date"])
         if began and began < seen:
             break
-    events = airflow.call("GET", "/assets/events?limit=50&order_by=-timestamp")["asset_events"]
-    woken = [_moment(one["timestamp"]) for one in events if one["uri"].endswith("/hint/inventory")]
+    woken = [one["timestamp"].timestamp() for one in asset_events(DEMO, "crossdock_hint_inventory")]
     woken = [at for at in woken if committed <= at <= seen]
     at, steps = committed, {}
     marks = [("wake", min(woken, default=committed)), ("schedule", _moment(tasks["extract"]["start_date"]))]

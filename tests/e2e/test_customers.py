@@ -12,6 +12,7 @@ import urllib.request
 from typing import Any
 
 import pytest
+from tests.asset_events import asset_events
 from tests.e2e.product import Product
 
 from sandbox import merchant
@@ -153,8 +154,7 @@ def test_a_plan_writes_nothing_and_is_applied_exactly(product, first):
 
 def settled(product) -> int:
     """The last event by which `customers` has told the other DAGs that it is in step."""
-    events = product.airflow.call("GET", "/assets/events?limit=100&order_by=-timestamp")["asset_events"]
-    return max((one["id"] for one in events if one["name"] == "crossdock_customers"), default=0)
+    return max((one["id"] for one in asset_events(product.stack, "crossdock_customers")), default=0)
 
 
 def test_writing_that_is_switched_off_makes_the_run_red_tells_it_by_mail_and_wakes_nobody(product, first):

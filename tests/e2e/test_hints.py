@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.asset_events import asset_events
 from tests.e2e.product import Product
 from tests.shop_fixtures import DATABASE, Shop
 
@@ -184,9 +185,8 @@ def test_the_shop_gives_a_signed_hint_when_somebody_registers(shop: Shop, receiv
 
 def hinted(product: Product, domain: str) -> int:
     """The last event by which the shop has woken it: not the ERP's feed."""
-    events = product.airflow.call("GET", "/assets/events?limit=100&order_by=-timestamp")["asset_events"]
-    uri = f"x-crossdock://default/hint/{domain}"
-    return max((one["id"] for one in events if one["uri"] == uri and one["extra"] == {}), default=0)
+    events = asset_events(product.stack, f"crossdock_hint_{domain}")
+    return max((one["id"] for one in events if one["extra"] == {}), default=0)
 
 
 def woken(product: Product, domain: str, last: int) -> bool:
