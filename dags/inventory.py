@@ -1,7 +1,7 @@
 """
 # Inventory
 
-ERP -> storefront, whenever stock moves, whenever `orders` has settled, and every ten minutes.
+ERP -> storefront, whenever stock moves, whenever `orders` has written to the ERP, and every ten minutes.
 
 What can be sold of each SKU at each location of the shop. Of what is free in the ERP's warehouses (on hand less every
 open outgoing move), or what the files of a 3PL count, each location gets its share, less a buffer, as the rules of the
@@ -56,14 +56,12 @@ from crossdock.sync.flows import INVENTORY
 def inventory(pair: Pair) -> None:
     done, hint, again = (name("inventory", pair) for name in (assets.synced, assets.hint, assets.again))
 
-    orders = assets.synced("orders", pair)
-
     @dag(
         dag_id=pair.suffixed("inventory"),
         doc_md=__doc__,
         schedule=AssetOrTimeSchedule(
             timetable=CronTriggerTimetable("3-59/10 * * * *", timezone="UTC"),
-            assets=assets.watched("inventory", pair) | orders,
+            assets=[assets.watched("inventory", pair)],
         ),
         start_date=START,
         catchup=False,

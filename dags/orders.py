@@ -78,6 +78,7 @@ log = logging.getLogger(__name__)
 def orders(pair: Pair) -> None:
     done, again = assets.synced("orders", pair), assets.again("orders", pair)
     accounts, hint = assets.synced("customers", pair), assets.hint("customers", pair)
+    stock = assets.hint("inventory", pair)
 
     @dag(
         dag_id=pair.suffixed("orders"),
@@ -157,6 +158,8 @@ def orders(pair: Pair) -> None:
                     get_current_context()["outlet_events"][again].add(hint)
                 if settled.asks:
                     get_current_context()["outlet_events"][again].add(assets.held(pair))
+                if settled.wrote and flow.target == "erp":  # what was in flight has been counted, or has left
+                    get_current_context()["outlet_events"][again].add(stock)
                 if settled.state != "success":
                     raise AirflowSkipException(settled.line)
                 return settled.line

@@ -14,13 +14,13 @@ from psycopg.rows import dict_row
 from sandbox.stack import Stack
 
 _EVENTS = """
-SELECT event.id, event.timestamp, event.extra::jsonb AS extra
+SELECT event.id, event.timestamp, event.extra::jsonb AS extra, event.source_dag_id AS dag
 FROM asset_event AS event JOIN asset ON asset.id = event.asset_id
 WHERE asset.name = %s ORDER BY event.id DESC LIMIT 100
 """
 
 
 def asset_events(stack: Stack, asset: str) -> list[dict[str, Any]]:
-    """The last hundred events of the asset of this name, newest first: id, timestamp, extra."""
+    """The last hundred events of the asset of this name, newest first: id, timestamp, extra, dag."""
     with psycopg.connect(stack.cluster.dsn("airflow"), row_factory=dict_row) as db:
         return db.execute(_EVENTS, [asset]).fetchall()

@@ -15,6 +15,7 @@ from tests.contracts.asking import flat, later
 from tests.erp_fixtures import CONNECTION, DATABASE, RunningErp
 from tests.warehouse import Warehouse, today
 
+from crossdock.connectors.tryton import stock
 from crossdock.connectors.tryton.adapter import Tryton
 from crossdock.connectors.tryton.stock import Inventory
 from crossdock.domain.stock import Goods, Part, Supply
@@ -447,7 +448,9 @@ def test_the_demos_kits_are_put_together_from_goods_in_stock(inventory):
     assert inventory.family(["KIT003"]) == {*KITS, *(part for _, parts in KITS.values() for part in parts)}
 
 
-def test_a_family_is_all_that_kits_connect(inventory, room):
+@pytest.mark.parametrize("few", [stock.FEW, 0])
+def test_a_family_is_all_that_kits_connect(inventory, room, monkeypatch, few):
+    monkeypatch.setattr(stock, "FEW", few)
     a, b, c, alone = (room.product(10) for _ in range(4))
     first = room.kit(**{a.replace("-", "_"): 1, b.replace("-", "_"): 2})
     second = room.kit(**{b.replace("-", "_"): 1, c.replace("-", "_"): 1})

@@ -10,6 +10,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests.asset_events import asset_events
 from tests.buying import HOME, Buying, RunningShop
 from tests.e2e.product import Product
 
@@ -114,6 +115,25 @@ def test_a_guests_order_is_booked_on_the_one_receivable_account_with_his_own_add
     assert booked["shipment_address."]["street"] == "Deichstraße 7"
     assert "greta@guests.example" in booked["comment"]
     assert booked["total_amount"] == cents(order["total"]) and booked["state"] == "processing"
+
+
+def test_stock_is_looked_at_again_when_orders_have_been_written_and_only_then(
+    product: Product, buy: Buying, goods: list[str]
+) -> None:
+    order = buy.as_guest("gerd@guests.example", {goods[0]: 1})["id"]
+    asked = by_orders(product)
+    synced(product, order)
+    assert by_orders(product) > asked
+    product.wait_until_idle("orders")
+    asked = by_orders(product)
+    synced(product, order)
+    assert by_orders(product) == asked
+
+
+def by_orders(product: Product) -> int:
+    """The last hint by which `orders` has woken `inventory`."""
+    events = asset_events(product.stack, "crossdock_hint_inventory")
+    return max((one["id"] for one in events if one["dag"] == "orders"), default=0)
 
 
 def test_two_buyers_of_two_accounts_each_order_on_their_own(

@@ -355,7 +355,9 @@ def test_a_loss_written_by_a_plan_is_remembered(world):
         world.erp.change(str(n), blocked=True)
     world.sync(mode="plan")
     (plan,) = world.query("select max(id) from run")[0]
-    assert world.sync(plan=plan)[1].updated == 2
+    settled, books = world.sync(plan=plan)
+    assert books.updated == 2 and settled.wrote
+    assert not world.sync()[0].wrote
     assert world.query("select key from ledger where lost order by key") == [("C-1",), ("C-2",)]
 
 

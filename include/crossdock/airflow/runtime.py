@@ -53,7 +53,20 @@ def system(side: str, pair: Pair) -> Any:
 
 
 def _system(conn_id: str) -> Any:
-    return connector(_known(conn_id).conn_type or "", conn_id)
+    return connector(_known(conn_id))
+
+
+class Systems:
+    """The systems of a pair, each of them connected once, when it is first asked for."""
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair
+        self._connected: dict[str, Any] = {}
+
+    def __getitem__(self, side: str) -> Any:
+        if side not in self._connected:
+            self._connected[side] = system(side, self._pair)
+        return self._connected[side]
 
 
 def availability(pair: Pair) -> Availability:
@@ -75,15 +88,16 @@ def price_book(pair: Pair) -> Iterator[PriceBook]:
 
 
 @contextmanager
-def source(flow: Flow, pair: Pair) -> Iterator[Any]:
+def source(flow: Flow, pair: Pair, systems: Systems | None = None) -> Iterator[Any]:
     """The side that this flow reads from."""
+    systems = systems or Systems(pair)
     if flow.name == INVENTORY.name:
-        yield availability(pair)
+        yield _availability(pair, systems["erp"], systems["storefront"])
     elif flow.name in SOURCES:
         with price_book(pair) as book:
             yield SOURCES[flow.name](book)
     else:
-        yield port(system(flow.source, pair), flow.name)
+        yield port(systems[flow.source], flow.name)
 
 
 def stirrings(erp: Any) -> Stirrings:
@@ -130,14 +144,14 @@ def open_run(flow: Flow, pair: Pair, dates: tuple[date, date] | None = None) -> 
     ``dates``: the window of a backfill; without them what the params say.
     """
     context = get_current_context()
-    asked = request(context["params"], dates)
+    asked, systems = request(context["params"], dates), Systems(pair)
     with open_store() as connection, ExitStack() as opened:
         yield Run(
             pair=pair.name,
             flow=replace(flow, overlap=pair.overlap),
             airflow_run=context["dag_run"].run_id,
-            source=_Later(lambda: opened.enter_context(source(flow, pair))),
-            target=_Later(lambda: port(system(flow.target, pair), flow.name)),
+            source=_Later(lambda: opened.enter_context(source(flow, pair, systems))),
+            target=_Later(lambda: port(systems[flow.target], flow.name)),
             store=PostgresStore(connection),
             gate=_Later(lambda: ExpectationsGate(PostgresHook(STORE).get_uri())),
             request=asked,

@@ -15,16 +15,18 @@ REGISTRY = {
 """Connection type -> connector class. A new system is a folder and a line here."""
 
 
-def connector(conn_type: str, conn_id: str) -> Any:
-    """The connector for this connection. Raises Misconfigured for a type nobody serves."""
+def connector(connection: Any) -> Any:
+    """The connector for this connection of Airflow's. Raises Misconfigured for a type nobody serves."""
+    conn_type = connection.conn_type or ""
     try:
         module, name = REGISTRY[conn_type].split(":")
     except KeyError:
+        known = ", ".join(sorted(REGISTRY))
         raise Misconfigured(
-            f"Connection {conn_id} is of type {conn_type!r}; there are connectors for {', '.join(sorted(REGISTRY))}. "
+            f"Connection {connection.conn_id} is of type {conn_type!r}; there are connectors for {known}. "
             "Choose one of these types in Admin > Connections."
         ) from None
-    return getattr(import_module(module), name).from_connection(conn_id)
+    return getattr(import_module(module), name).from_connection(connection.conn_id, connection)
 
 
 def port(connector: Any, flow: str) -> Any:

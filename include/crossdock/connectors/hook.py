@@ -65,7 +65,10 @@ class SystemHook(HttpHook):
 
     @cached_property
     def connection(self) -> Any:
-        """Airflow's connection: looked up once, since a look-up inside a task is a call to Airflow's API."""
+        """Airflow's connection: looked up once, since a look-up inside a task is a call to Airflow's API.
+
+        Who has looked it up already puts it here.
+        """
         return self.get_connection(self.http_conn_id)
 
     def read_settings(self, model: type[_S]) -> _S:
@@ -75,7 +78,8 @@ class SystemHook(HttpHook):
     @cached_property
     def session(self) -> requests.Session:
         """One for the life of the hook: ``HttpHook.run`` would open a new one for every call."""
-        settings = self.settings
+        settings, connection = self.settings, self.connection
+        self.get_connection = lambda conn_id: connection  # type: ignore  # ``get_conn`` looks it up as well
         session = self.get_conn(self.headers)
         session.auth = None  # HttpHook would send the password with every call
         for name in type(settings).model_fields:  # and every extra as a header

@@ -42,10 +42,13 @@ class Books:
         return self.read - self.repeated + self.taken_up + self.vanished
 
     @property
+    def written(self) -> int:
+        return self.created + self.updated + self.removed
+
+    @property
     def accounted_for(self) -> int:
-        written = self.created + self.updated + self.removed
         set_aside = self.waiting + self.held + self.refused + self.quarantined + sum(self.skipped.values())
-        return written + self.unchanged + set_aside + self.superseded + self.pending + self.planned
+        return self.written + self.unchanged + set_aside + self.superseded + self.pending + self.planned
 
     def close(self, unit: str) -> Books:
         """The books, if they balance. Raises OpenAccount if a record is missing or counted twice."""

@@ -419,7 +419,12 @@ def _send_all(run: Run) -> None:
 
     under way is waited for and confirmed.
     """
-    target, content = run.target, run.source.content
+    target = run.target
+
+    def content(ref: str) -> bytes:  # most batches need none: then nobody connects the source
+        file: bytes = run.source.content(ref)
+        return file
+
     lanes, batches, error = target.lanes, run.store.batches(run, target.batch), None
     under_way: dict[Future[list[Outcome]], Sequence[Put]] = {}
     with ThreadPoolExecutor(lanes, thread_name_prefix="load") as pool:
@@ -509,13 +514,14 @@ def _carried_out(target: Target[Any], puts: Sequence[Put]) -> list[Outcome]:
 class Settled:
     """How a run ended. ``again``: somebody asked for this flow while it was at work.
 
-    ``asks``: records are held, and nobody is being asked about them yet.
+    ``asks``: records are held, and nobody is being asked about them yet. ``wrote``: the target is another one now.
     """
 
     state: Literal["success", "planned", "drained"]
     line: str
     again: bool
     asks: bool = False
+    wrote: bool = False
 
 
 def settle(run: Run) -> Settled:
@@ -546,7 +552,7 @@ def settle(run: Run) -> Settled:
     state: Literal["success", "planned"] = "planned" if planned else "success"
     again = run.store.finish(run, state, line)
     log.info("%s: %s", run, line)
-    return Settled(state, line, again, run.store.asks(run))
+    return Settled(state, line, again, run.store.asks(run), run.books.written > 0)
 
 
 def _fail(run: Run, what: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from functools import cached_property
+from typing import Any
 
 from crossdock.connectors.medusa.api import Api
 from crossdock.connectors.medusa.documents import Documents
@@ -25,11 +26,14 @@ class Medusa:
         self._api = api
 
     @classmethod
-    def from_connection(cls, conn_id: str) -> Medusa:
-        """The shop of an Airflow connection of type ``medusa``."""
+    def from_connection(cls, conn_id: str, connection: Any = None) -> Medusa:
+        """The shop of an Airflow connection of type ``medusa``; ``connection``: if it is known."""
         from crossdock.connectors.medusa.hook import MedusaHook
 
-        return cls(MedusaHook(conn_id))
+        hook = MedusaHook(conn_id)
+        if connection is not None:
+            hook.connection = connection
+        return cls(hook)
 
     @cached_property
     def customers(self) -> ExtensionCustomers | StockCustomers:

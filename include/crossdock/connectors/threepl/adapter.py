@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
+from typing import Any
 
 from crossdock.connectors.threepl.advices import Advices
 from crossdock.connectors.threepl.counts import Counts
@@ -21,9 +22,11 @@ class ThreePl:
         self.inventory = Counts(files, zone)
 
     @classmethod
-    def from_connection(cls, conn_id: str) -> ThreePl:
-        """The warehouse of an Airflow connection of type ``crossdock_3pl``."""
+    def from_connection(cls, conn_id: str, connection: Any = None) -> ThreePl:
+        """The warehouse of an Airflow connection of type ``crossdock_3pl``; ``connection``: if it is known."""
         from crossdock.connectors.threepl.hook import ThreePlHook
 
         hook = ThreePlHook(conn_id)
+        if connection is not None:
+            hook.connection = connection
         return cls(hook.inbox, zone=hook.zone)

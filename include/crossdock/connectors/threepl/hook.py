@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import tzinfo
 from functools import cached_property
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from airflow.sdk import BaseHook, ObjectStoragePath
@@ -48,8 +49,13 @@ class ThreePlHook(BaseHook):
         self._conn_id = threepl_conn_id
 
     @cached_property
+    def connection(self) -> Any:
+        """Airflow's. Who has looked it up already puts it here."""
+        return self.get_connection(self._conn_id)
+
+    @cached_property
     def _settings(self) -> Settings:
-        return read_settings(self.get_connection(self._conn_id), Settings)
+        return read_settings(self.connection, Settings)
 
     @property
     def zone(self) -> tzinfo:

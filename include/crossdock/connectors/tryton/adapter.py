@@ -56,11 +56,14 @@ class Tryton:
         self.inventory = Inventory(rpc)
 
     @classmethod
-    def from_connection(cls, conn_id: str) -> Tryton:
-        """The ERP of an Airflow connection of type ``tryton``."""
+    def from_connection(cls, conn_id: str, connection: Any = None) -> Tryton:
+        """The ERP of an Airflow connection of type ``tryton``; ``connection``: if it is known."""
         from crossdock.connectors.tryton.hook import TrytonHook
 
-        return cls(TrytonHook(conn_id))
+        hook = TrytonHook(conn_id)
+        if connection is not None:
+            hook.connection = connection
+        return cls(hook)
 
 
 class Customers:

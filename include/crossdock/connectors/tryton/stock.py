@@ -24,6 +24,8 @@ PAGE = 500
 """Products, lines or orders asked for at a time."""
 ROWS = 2_000
 """Rows in one answer."""
+FEW = 200
+"""Components of kits: so many are read at once, of more those that are asked for, round by round."""
 LATE = timedelta(minutes=5)
 """A time of change is the start of the transaction: a long one is seen that much later."""
 
@@ -56,6 +58,8 @@ class Inventory:
 
     def __init__(self, rpc: Rpc) -> None:
         self._rpc = rpc
+        self._few_kits = True
+        self._products_read: dict[str, Record] = {}
 
     @cached_property
     def version(self) -> str:
@@ -99,22 +103,34 @@ class Inventory:
     def family(self, skus: Collection[str]) -> Set[str]:
         """All that are connected by kits: what is sold of one takes from the others."""
         found, new = set(skus), set(skus)
+        every = self._every_kit() if new and self._has_kits else []
         while new and self._has_kits:
-            met: set[str | None] = set()
-            for chunk in _chunks(new):
-                kits = [
-                    ["parent_product.code", "in", chunk],
-                    ["parent_product.components.product.code", "in", chunk],
-                    ["parent_template.products.code", "in", chunk],
-                    ["parent_template.components.product.code", "in", chunk],
-                ]
-                where = [["parent_template.type", "=", KITS], ["OR", *kits]]
-                for row in table(self._rpc, "product.component", where, stock_rows.KIT):
-                    own = [row["parent_product."]] if row["parent_product."] else row["parent_template."]["products."]
-                    met |= {one["code"] for one in (row["product."], *own)}
-            new = {one for one in met if one} - found
+            kits = self._kits_with(new) if every is None else [kit for kit in every if kit & new]
+            new = {one for kit in kits for one in kit} - found
             found |= new
         return found
+
+    def _every_kit(self) -> list[set[str]] | None:
+        """A component with the kits that need it, each; None when there are more than FEW."""
+        if self._few_kits:
+            rows: list[Record] = self._rpc.call(
+                "model.product.component.search_read",
+                [["parent_template.type", "=", KITS]], 0, FEW + 1, [["id", "ASC"]], list(stock_rows.KIT),
+            )  # fmt: skip
+            self._few_kits = len(rows) <= FEW
+        return [stock_rows.connected(row) for row in rows] if self._few_kits else None
+
+    def _kits_with(self, skus: Collection[str]) -> Iterator[set[str]]:
+        for chunk in _chunks(skus):
+            kits = [
+                ["parent_product.code", "in", chunk],
+                ["parent_product.components.product.code", "in", chunk],
+                ["parent_template.products.code", "in", chunk],
+                ["parent_template.components.product.code", "in", chunk],
+            ]
+            where = [["parent_template.type", "=", KITS], ["OR", *kits]]
+            for row in table(self._rpc, "product.component", where, stock_rows.KIT):
+                yield stock_rows.connected(row)
 
     def counted(self, lines: Mapping[str, Collection[str]]) -> Mapping[str, Decimal]:
         """By moves, whatever the sale's state: a quotation has none. Of a kit as many as all its parts are there for.
@@ -136,8 +152,8 @@ class Inventory:
     def goods(self, skus: Collection[str]) -> Iterable[Goods]:
         """Open moves before what is on hand. Archived products as well, unless another one has their code."""
         for chunk in _chunks(skus):
-            where = [ALL, ["code", "in", chunk]]
-            products = stock_rows.by_code(table(self._rpc, "product.product", where, stock_rows.PRODUCT))
+            products = self._by_code(chunk)
+            self._products_read |= products
             kits = [one for one in products.values() if one["template."]["type"] == KITS]
             simple = {one["id"]: one for one in products.values() if one["template."]["type"] != KITS}
             yield from self._kits(kits)
@@ -152,9 +168,9 @@ class Inventory:
         place = self._warehouse(warehouse)
         found: defaultdict[str, Decimal] = defaultdict(Decimal)
         for skus in _chunks(since):
-            products = stock_rows.by_code(
-                table(self._rpc, "product.product", [ALL, ["code", "in", skus]], stock_rows.PRODUCT)
-            )
+            products = {sku: self._products_read[sku] for sku in skus if sku in self._products_read}
+            if unread := [sku for sku in skus if sku not in products]:
+                products |= self._by_code(unread)
             by_id = {one["id"]: one for one in products.values()}
             first = min(since[sku] for sku in skus)
             where = [
@@ -230,6 +246,10 @@ class Inventory:
         return [["sale.web_shop", "in", [shop["id"] for shop in shops]]]
 
     # ------------------------------------------------------------ reading
+
+    def _by_code(self, skus: Sequence[str]) -> dict[str, Record]:
+        where = [ALL, ["code", "in", skus]]
+        return stock_rows.by_code(table(self._rpc, "product.product", where, stock_rows.PRODUCT))
 
     def _products(self, model: str, where: list[Any]) -> set[int]:
         return {row["product"] for page in pages(self._rpc, model, where, ["product"], ROWS) for row in page}

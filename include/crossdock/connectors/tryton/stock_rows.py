@@ -87,6 +87,12 @@ def _chain(one: int | None, above: Mapping[int, int | None]) -> Iterable[int]:
         one = above.get(one)
 
 
+def connected(row: Record) -> set[str]:
+    """A component of a kit, and the kits that it is of: the SKUs of KIT's row."""
+    own = [row["parent_product."]] if row["parent_product."] else row["parent_template."]["products."]
+    return {one["code"] for one in (row["product."], *own) if one["code"]}
+
+
 def kept(product: Record) -> bool:
     """Whether stock is kept of it: a service has none, nobody counts what is consumable."""
     template = product["template."]

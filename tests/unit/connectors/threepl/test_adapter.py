@@ -10,7 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
-from airflow.sdk import ObjectStoragePath
+from airflow.sdk import BaseHook, ObjectStoragePath
 
 from crossdock.connectors import connector, port
 from crossdock.connectors.threepl.adapter import ThreePl
@@ -173,7 +173,7 @@ def test_the_connection_names_the_folder(inbox: Inbox, connect: Callable[..., No
     inbox.put("a.945", text(("108", 1)), at=-1_000_000)
     connect(inbox=f"file://{inbox.folder}")
     assert ThreePlHook("threepl").test_connection() == (True, "1 files lie in the inbox.")
-    source = port(connector("crossdock_3pl", "threepl"), "shipping_advice")
+    source = port(connector(BaseHook.get_connection("threepl")), "shipping_advice")
     rows = [row.key for page in source.changed(Window(None, START)) for row in page]
     assert rows == ["108"]
 
@@ -187,6 +187,6 @@ def test_a_connection_without_a_folder_says_what_to_do(
 ) -> None:
     connect(**extra)
     with pytest.raises(Misconfigured, match=says):
-        connector("crossdock_3pl", "threepl")
+        connector(BaseHook.get_connection("threepl"))
     working, said = ThreePlHook("threepl").test_connection()
     assert not working and says in said
