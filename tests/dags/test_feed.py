@@ -29,6 +29,8 @@ class Erp:
         self.asked: list[str] = []
         self.connected = 0
         self.stirrings = self
+        self.knocks: list[tuple[float, str]] = []
+        self.door_is_open = False
 
     def change(self, flow: str) -> None:
         self.marks.setdefault(flow, set()).add(str(self.seconds))
@@ -54,7 +56,12 @@ def erp(monkeypatch: pytest.MonkeyPatch) -> Iterator[Erp]:
         erp.connected += 1
         return erp
 
+    def knock(pair: Pair, event: str) -> bool:
+        erp.knocks.append((erp.seconds, event))
+        return erp.door_is_open
+
     monkeypatch.setattr(feed, "system", system)
+    monkeypatch.setattr(feed, "knock", knock)
     monkeypatch.setattr(feed, "time", SimpleNamespace(monotonic=lambda: erp.seconds))
     yield erp
 
@@ -83,6 +90,24 @@ def test_stock_is_noticed_at_the_next_look_the_rest_within_seconds(erp):
     assert told[0] == (began, "inventory")
     assert sorted(domain for _, domain in told) == ["customers", "inventory", "items", "offline_orders"]
     assert max(at - began for at, _ in told) <= 20 * PAUSE
+
+
+def test_stock_goes_through_the_door_of_hints_and_is_not_told_twice(erp):
+    watch, erp.door_is_open = Watch("default"), True
+    woken(erp, watch, 60)
+    began = erp.seconds
+    erp.change("inventory")
+    erp.change("customers")
+    assert [domain for _, domain in woken(erp, watch, 60)] == ["customers"]
+    assert erp.knocks[1:] == [(began, "feed.inventory")]
+
+
+def test_a_door_that_is_shut_is_left_alone_for_a_while(erp):
+    watch = Watch("default")
+    for _ in range(30):
+        erp.change("inventory")
+        assert "inventory" in [domain for _, domain in woken(erp, watch, 4)]
+    assert len(erp.knocks) == 2
 
 
 @pytest.mark.parametrize("flow", ["offline_orders", "invoices"])

@@ -22,7 +22,7 @@ from fastapi.testclient import TestClient
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from crossdock.airflow import assets, hints, ui
+from crossdock.airflow import assets, door, hints, ui
 from crossdock.airflow.pairs import Pair
 from crossdock.store.migrations import upgrade
 from sandbox.place import ROOT
@@ -154,6 +154,29 @@ def test_a_flood_is_taken_and_passed_on_once_a_second(airflow, shop):
     assert send(shop).status_code == 202 and airflow.events() == seen + 1
 
 
+def test_airflows_own_feed_knocks_and_is_passed_on_each_time(airflow, shop, monkeypatch):
+    def post(url, body, headers, **how):
+        assert url == "https://airflow.example.com/crossdock/hints/default"
+        return shop.post(url.removeprefix("https://airflow.example.com/crossdock/hints"), content=body, headers=headers)
+
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example.com/")
+    monkeypatch.setattr(door.requests, "post", post)
+    assert door.knock(Pair(name="default"), "feed.inventory") and door.knock(Pair(name="default"), "feed.inventory")
+    assert airflow.events() == 2
+    assert not door.knock(Pair(name="default"), "nothing.known")
+    connect(monkeypatch)
+    assert not door.knock(Pair(name="default"), "feed.inventory")
+    assert airflow.events() == 2
+
+
+def test_nobody_at_the_door_is_no_error(monkeypatch, caplog):
+    connect(monkeypatch, hint_secret=SECRET)
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "http://127.0.0.1:1")
+    with caplog.at_level("INFO"):
+        assert not door.knock(Pair(name="default"), "feed.inventory")
+    assert "ConnectionError" in caplog.text and SECRET not in caplog.text
+
+
 def test_what_is_remembered_of_hints_is_forgotten_when_they_are_too_old_to_count(airflow, shop):
     send(shop)
     airflow.store.execute("UPDATE hint SET sent_at = sent_at - interval '20 minutes'")
@@ -257,7 +280,7 @@ def test_without_a_secret_no_hint_is_taken_and_the_log_says_what_to_do(airflow, 
         assert "has no hint_secret" in caplog.text
         caplog.clear()
     monkeypatch.delenv("AIRFLOW_CONN_CROSSDOCK_STOREFRONT")
-    monkeypatch.setattr(hints.BaseHook, "get_connection", _no_connection)
+    monkeypatch.setattr(door.BaseHook, "get_connection", _no_connection)
     assert send(shop).status_code == 404 and "has no hint_secret" in caplog.text
     monkeypatch.undo()
     assert unsaid(airflow)

@@ -1,7 +1,9 @@
 """The ERP's changes wake the DAGs: one look at the ERP every quarter of a second, however many DAGs wait for it.
 
 ``assets.watched`` puts a ``Feed`` on the hint of each domain; Airflow's triggerer runs them, those of one pair on one
-shared stream (Airflow 3.3, airflow/triggers/shared_stream.py). Only hints: what is read is decided by the watermark, so
+shared stream (Airflow 3.3, airflow/triggers/shared_stream.py). What triggers say is passed on once a second
+(airflow/jobs/triggerer_job_runner.py): stock, which is in a hurry, goes through the door of the shop's hints, where
+that is open. Only hints: what is read is decided by the watermark, so
 nothing is kept here. A feed that begins, or finds the ERP again, wakes every domain once.
 """
 
@@ -17,6 +19,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from crossdock.airflow.door import FEED, knock
 from crossdock.airflow.pairs import pair_named
 from crossdock.airflow.runtime import stirrings, system
 from crossdock.errors import Retry
@@ -92,16 +95,17 @@ class Watch:
         self._due: set[str] = set()
         self._woken_at: dict[str, float] = {}
         self._tries = 0
+        self._shut_until = -math.inf
 
     def look(self) -> tuple[Set[str], float]:
-        """The domains to be woken now, and the seconds until the next look. Never raises: it is tried again."""
+        """The domains still to be woken now, and the seconds until the next look. Never raises: it is tried again."""
         began = time.monotonic()
         try:
             self._ask()
         except Exception as error:
             return frozenset(), self._failed(error)
         took = time.monotonic() - began
-        return self._woken(), max(PAUSE, took / SHARE - took)
+        return self._still(self._woken()), max(PAUSE, took / SHARE - took)
 
     def _ask(self) -> None:
         if self._news is None:
@@ -118,6 +122,16 @@ class Watch:
         woken = {one for one in self._due if now - self._woken_at.get(one, -math.inf) >= _RESTS[one]}
         self._due -= woken
         self._woken_at |= dict.fromkeys(woken, now)
+        return woken
+
+    def _still(self, woken: Set[str]) -> Set[str]:
+        """Without what Airflow has been told directly. A door that is shut is not tried for a while."""
+        now = time.monotonic()
+        if _HURRIED not in woken or now < self._shut_until:
+            return woken
+        if knock(pair_named(self._pair), f"{FEED}.{_HURRIED}"):
+            return woken - {_HURRIED}
+        self._shut_until = now + ABSENCE
         return woken
 
     def _failed(self, error: Exception) -> float:

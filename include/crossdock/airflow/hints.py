@@ -16,7 +16,6 @@ secret, 408 too slow, 409 had before, 413 too large, 422 an event that wakes not
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import hmac
 import json
 import logging
@@ -24,15 +23,13 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 from airflow.assets.manager import asset_manager
-from airflow.sdk import BaseHook
-from airflow.sdk.exceptions import AirflowNotFoundException
 from airflow.serialization.definitions.assets import SerializedAssetUniqueKey
 from airflow.utils.session import create_session
 from fastapi import FastAPI, HTTPException, Request
 from fastapi.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
-from crossdock.airflow import assets
+from crossdock.airflow import assets, door
 from crossdock.airflow.pairs import Pair, pair_named
 from crossdock.airflow.runtime import open_store
 from crossdock.errors import CrossdockError, Misconfigured
@@ -50,6 +47,7 @@ _PATIENCE = 5
 _WAKES = dict.fromkeys(("customer", "order", "order-edit", "payment"), "customers") | {
     "inventory": "inventory",
     "erp": "offline_orders",
+    door.FEED: "inventory",
 }
 """By what stands before the event's first dot. ``orders`` is woken in its turn when ``customers`` has settled, and
 ``inventory`` when ``orders`` has written. ``erp.document.wished``: a buyer waits for a printed document."""
@@ -105,17 +103,18 @@ async def _body(request: Request) -> bytes:
 
 def _take(pair: Pair, sent_at: str, signature: bytes, body: bytes) -> None:
     secret = _secret(pair)
-    signed = hmac.digest(secret.encode(), sent_at.encode() + b"." + body, hashlib.sha256)
-    if not hmac.compare_digest(signed, signature):
+    if not hmac.compare_digest(door.signature(secret, sent_at, body), signature):
         raise HTTPException(401, "Not signed with the secret of this pair.")
-    flow = _woken(body)
+    kind, flow = _woken(body)
     try:
         with open_store() as store:
             # a timestamp may lie ahead by the tolerance, and stays good for it once more
             if not hints.is_new(store, signature, datetime.fromtimestamp(int(sent_at), UTC), 3 * TOLERANCE):
                 raise HTTPException(409, "This hint was taken before.")
-            if hints.is_due(store, pair.name, flow, PAUSE):
-                _wake(flow, pair)
+            if kind == door.FEED:  # which rests by itself
+                _wake(flow, pair, {"from_feed": True})
+            elif hints.is_due(store, pair.name, flow, PAUSE):
+                _wake(flow, pair, {})
             store.commit()
     except CrossdockError as error:
         log.warning("A hint of the shop (pair %s) was not passed on: %s", pair.name, error)
@@ -128,23 +127,19 @@ def _take(pair: Pair, sent_at: str, signature: bytes, body: bytes) -> None:
 
 def _secret(pair: Pair) -> str:
     """What the shop signs with. 404 without one: then hints are not switched on."""
-    connection = pair.suffixed("crossdock_storefront")
-    try:
-        secret = BaseHook.get_connection(connection).extra_dejson.get("hint_secret")
-    except AirflowNotFoundException:
-        secret = None
+    secret = door.secret_of(pair)
     if not secret:
         log.warning(
             "A hint came in, but connection %s has no hint_secret. Give it one, and the shop the same as "
             "CROSSDOCK_HINT_SECRET, or take CROSSDOCK_HINT_URL from the shop.",
-            connection,
+            pair.suffixed("crossdock_storefront"),
         )
         raise HTTPException(404, "No hints are taken here.")
-    return str(secret)
+    return secret
 
 
-def _woken(body: bytes) -> str:
-    """The flow that the event's name stands for. Nothing else of the body is looked at."""
+def _woken(body: bytes) -> tuple[str, str]:
+    """The event's kind, and the flow that it stands for. Nothing else of the body is looked at."""
     try:
         event = json.loads(body)["event"]
         kind = event.partition(".")[0]
@@ -152,15 +147,15 @@ def _woken(body: bytes) -> str:
         raise HTTPException(400, "There is no event in it.") from None
     if kind not in _WAKES:
         raise HTTPException(422, "This event wakes nothing.")
-    return _WAKES[kind]
+    return kind, _WAKES[kind]
 
 
-def _wake(flow: str, pair: Pair) -> None:
+def _wake(flow: str, pair: Pair, extra: dict[str, bool]) -> None:
     """Tell Airflow, as its own ``POST /api/v2/assets/events`` does."""
     asset = assets.hint(flow, pair)
     with create_session(scoped=False) as session:
         given = asset_manager.register_asset_change(
-            asset=SerializedAssetUniqueKey(asset.name, asset.uri), source_is_api=True, session=session
+            asset=SerializedAssetUniqueKey(asset.name, asset.uri), extra=extra, source_is_api=True, session=session
         )
     if given is None:
         raise Misconfigured(f"Airflow does not know the asset {asset.name} (yet). Is the DAG {flow} there?")
