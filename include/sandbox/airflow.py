@@ -24,11 +24,12 @@ from sandbox.service import SandboxError, Service, run
 
 USER = "admin"
 _DATABASE = "airflow"
+_PARSER = "dag-processor"
 _PROCESSES = {
     # command (-s: no server for log files, they are read from the disk): its name in the health check
     "api-server": "metadatabase",
     "scheduler -s": "scheduler",
-    "dag-processor": "dag_processor",
+    _PARSER: "dag_processor",
     "triggerer -s": "triggerer",
 }
 
@@ -84,7 +85,7 @@ class Airflow:
             "AIRFLOW__CORE__PLUGINS_FOLDER": str(ROOT / "plugins"),
             "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
             "AIRFLOW__CORE__EXECUTOR": "LocalExecutor",
-            "AIRFLOW__CORE__PARALLELISM": "4",
+            "AIRFLOW__CORE__PARALLELISM": "8",
             "AIRFLOW__CORE__TEST_CONNECTION": "Enabled",
             "AIRFLOW__CORE__FERNET_KEY": secret(self.home, "fernet key"),
             "AIRFLOW__CORE__EXECUTION_API_SERVER_URL": f"{self.url}/execution/",
@@ -111,7 +112,7 @@ class Airflow:
         name, *flags = command.split()
         return Service(
             f"airflow {name}",
-            [str(VENV / "bin" / "airflow"), name, *flags],
+            [*(["nice"] if name == _PARSER else []), str(VENV / "bin" / "airflow"), name, *flags],
             self.home / "log" / f"{name}.log",
             lambda: self._healthy(part),
             cwd=self.home,

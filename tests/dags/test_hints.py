@@ -287,7 +287,7 @@ def test_without_a_secret_no_hint_is_taken_and_the_log_says_what_to_do(airflow, 
 
 
 def _no_connection(conn_id):
-    raise hints.AirflowNotFoundException(conn_id)
+    raise door.AirflowNotFoundException(conn_id)
 
 
 def test_a_hint_that_could_not_be_passed_on_may_come_again(airflow, shop, metadata, monkeypatch, caplog):

@@ -14,7 +14,7 @@ import logging
 import math
 import time
 from collections.abc import AsyncIterator, Hashable, Set
-from itertools import chain, cycle
+from itertools import cycle
 from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -27,8 +27,8 @@ from crossdock.sync.news import News
 
 PAUSE = 0.25
 """Seconds between two looks."""
-SHARE = 0.2
-"""At most so much of the time the ERP is busy with us: where a look takes longer, the pause is longer."""
+HURRY, OTHERS = 0.15, 0.05
+"""At most so much of the time is the ERP busy with looks at stock, and at the rest: a long look has a long pause."""
 ABSENCE = 60.0
 """Seconds between two tries while the ERP is away, in the end."""
 REFUSAL = 300.0
@@ -36,7 +36,7 @@ REFUSAL = 300.0
 
 _HURRIED = "inventory"
 _OTHERS = ("customers", "items", "order_status", "offline_orders", "invoices")
-"""They take turns: one of them at every fourth look."""
+"""They take turns."""
 _WAKES = {"inventory": "inventory", "customers": "customers", "items": "items", "order_status": "customers"} | {
     "offline_orders": "offline_orders",
     "invoices": "offline_orders",
@@ -91,7 +91,8 @@ class Watch:
     def __init__(self, pair: str) -> None:
         self._pair = pair
         self._news: News | None = None
-        self._turns = chain.from_iterable(cycle((None, None, None, one) for one in _OTHERS))
+        self._turns = cycle(_OTHERS)
+        self._next_turn = -math.inf
         self._due: set[str] = set()
         self._woken_at: dict[str, float] = {}
         self._tries = 0
@@ -99,23 +100,26 @@ class Watch:
 
     def look(self) -> tuple[Set[str], float]:
         """The domains still to be woken now, and the seconds until the next look. Never raises: it is tried again."""
-        began = time.monotonic()
         try:
-            self._ask()
+            pause = max(PAUSE, self._ask(_HURRIED, HURRY))
+            if time.monotonic() >= self._next_turn:
+                self._next_turn = self._ask(next(self._turns), OTHERS) + time.monotonic()
         except Exception as error:
             return frozenset(), self._failed(error)
-        took = time.monotonic() - began
-        return self._still(self._woken()), max(PAUSE, took / SHARE - took)
+        return self._still(self._woken()), pause
 
-    def _ask(self) -> None:
+    def _ask(self, flow: str, share: float) -> float:
+        """Seconds for which the ERP is then left alone with this."""
         if self._news is None:
             self._news = News(stirrings(system("erp", pair_named(self._pair))))
             self._due |= set(_WAKES.values())
             self._tries = 0
             log.info("Changes in the ERP of pair %s wake the DAGs.", self._pair)
-        for flow in filter(None, (_HURRIED, next(self._turns))):
-            if self._news.since(flow):
-                self._due.add(_WAKES[flow])
+        began = time.monotonic()
+        if self._news.since(flow):
+            self._due.add(_WAKES[flow])
+        took = time.monotonic() - began
+        return took / share - took
 
     def _woken(self) -> Set[str]:
         now = time.monotonic()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -143,6 +144,8 @@ def open_run(flow: Flow, pair: Pair, dates: tuple[date, date] | None = None) -> 
 
     ``dates``: the window of a backfill; without them what the params say.
     """
+    if flow.name != INVENTORY.name:  # stock is in a hurry: where cores are few, the others give way
+        os.setpriority(os.PRIO_PROCESS, 0, 10)
     context = get_current_context()
     asked, systems = request(context["params"], dates), Systems(pair)
     with open_store() as connection, ExitStack() as opened:

@@ -44,12 +44,16 @@ _ALIVE: LiteralString = """
     END
     """
 """Whether rule ``r`` holds in list ``l``: in a span of time all of it, else if it always holds."""
+_ALWAYS: LiteralString = """
+    AND l.starts_at IS NULL AND l.ends_at IS NULL AND r.starts_at IS NULL AND r.ends_at IS NULL
+    """
 _BY_ARTICLE: LiteralString = "r.article = a.id AND (r.category IS NULL OR r.category = ANY(a.categories))"
 _BY_CATEGORY: LiteralString = "r.article IS NULL AND r.category = ANY(a.categories)"
 _BY_NOTHING: LiteralString = "r.article IS NULL AND r.category IS NULL"
 _FITS: tuple[LiteralString, ...] = (_BY_ARTICLE, _BY_CATEGORY, _BY_NOTHING)
 """Whether rule ``r`` fits article ``a``: three joins, for PostgreSQL has no plan for one of them all."""
 
+_NAMED: tuple[LiteralString, LiteralString] = ("touched", "dated")
 _ALL: tuple[LiteralString, ...] = tuple(
     "FROM price_list l JOIN price_rule r ON " + _OURS + " AND " + _ALIVE + " JOIN " + articles
     + " WHERE l.pair = %(pair)s"
@@ -60,13 +64,16 @@ _ALL: tuple[LiteralString, ...] = tuple(
         "price_article a ON a.pair = %(pair)s AND " + _BY_NOTHING,
     )
 )  # fmt: skip
-_TOUCHED: tuple[LiteralString, ...] = tuple(
-    "FROM touched t JOIN price_list l ON (l.pair, l.code) = (%(pair)s, t.list) "
-    "JOIN price_article a ON (a.pair, a.sku) = (%(pair)s, t.sku) "
-    "JOIN price_rule r ON " + _OURS + " AND " + fits + " AND " + _ALIVE + " WHERE true"
-    for fits in _FITS
+_TOUCHED, _DATED = (
+    tuple(
+        "FROM " + table + " t JOIN price_list l ON (l.pair, l.code) = (%(pair)s, t.list) "
+        "JOIN price_article a ON (a.pair, a.sku) = (%(pair)s, t.sku) "
+        "JOIN price_rule r ON " + _OURS + " AND " + fits + " AND " + _ALIVE + " WHERE true"
+        for fits in _FITS
+    )
+    for table in _NAMED
 )  # fmt: skip
-"""Which rules fit which articles in which lists: all of them, or where something was touched."""
+"""Which rules fit which articles in which lists: all of them, where something was touched, where something is dated."""
 
 
 def _dated(which: tuple[LiteralString, ...]) -> LiteralString:
@@ -75,8 +82,8 @@ def _dated(which: tuple[LiteralString, ...]) -> LiteralString:
     return " UNION ".join("SELECT l.code AS list, a.sku " + some + rules for some in which)
 
 
-def _fresh(which: tuple[LiteralString, ...]) -> LiteralString:
-    """What each list says of each SKU.
+def _fresh(partly: bool) -> LiteralString:
+    """What each list says of each SKU: where something was touched, or everywhere.
 
     Of the candidates one per quantity, and of those each that no better one from fewer pieces on has beaten; then
     borders at which nothing changes are left out. In the order of the key of ``price_entry``.
@@ -88,8 +95,13 @@ def _fresh(which: tuple[LiteralString, ...]) -> LiteralString:
                + r.constant AS computed,
                r.asked OR a.asked OR (r.gross AND a.tax_rate IS NULL) AS asked
         """
-    told: LiteralString = " AND (l.code = l.layer OR (l.code, a.sku) IN (SELECT list, sku FROM dated))"
-    return _FRESH[0] + " UNION ALL ".join(candidate + some + told for some in which) + _FRESH[1]
+    if partly:
+        told: LiteralString = " AND (l.code = l.layer OR (l.code, a.sku) IN (SELECT list, sku FROM dated))"
+        candidates = [candidate + some + told for some in _TOUCHED]
+    else:
+        candidates = [candidate + some + _ALWAYS for some in _ALL]
+        candidates += [candidate + some for some in _DATED]
+    return _FRESH[0] + " UNION ALL ".join(candidates) + _FRESH[1]
 
 
 _FRESH: tuple[LiteralString, LiteralString] = (
@@ -123,7 +135,7 @@ _FRESH: tuple[LiteralString, LiteralString] = (
     """,
 )
 _TOUCHED_ENTRIES: LiteralString = "touched JOIN price_entry USING (list, sku)"
-_KEEP: tuple[LiteralString, LiteralString] = (
+_CHANGE: tuple[LiteralString, LiteralString] = (
     """
     WITH old AS (SELECT price_entry.* FROM """,
     """ WHERE pair = %(pair)s),
@@ -133,40 +145,51 @@ _KEEP: tuple[LiteralString, LiteralString] = (
                coalesce(f.refused, '') AS refused,
                CASE WHEN l.synced_at >= o.evaluated_at THEN o.quantities ELSE o.told_quantities END AS old_quantities,
                CASE WHEN l.synced_at >= o.evaluated_at THEN o.amounts ELSE o.told_amounts END AS old_amounts
-        FROM fresh f
-        FULL JOIN old o USING (list, sku)
-        LEFT JOIN ledger l
-          ON o.list IS NOT NULL AND (l.pair, l.flow, l.key) = (%(pair)s, 'prices', o.list || '|' || o.sku)
+        FROM old o
+        LEFT JOIN fresh f USING (list, sku)
+        LEFT JOIN ledger l ON (l.pair, l.flow, l.key) = (%(pair)s, 'prices', o.list || '|' || o.sku)
         WHERE (o.quantities, o.amounts, o.refused)
               IS DISTINCT FROM (coalesce(f.quantities, '{}'), coalesce(f.amounts, '{}'), coalesce(f.refused, ''))
     )
-    INSERT INTO price_entry AS e (
-        pair, list, sku, article, quantities, amounts, asked, doubt, refused, told_quantities, told_amounts,
-        evaluated_at, changed_at
-    )
-    SELECT %(pair)s, c.list, c.sku, c.article, c.quantities, c.amounts, c.asked,
-           CASE WHEN 0 = ANY(c.amounts) AND NOT coalesce(0 = ANY(c.old_amounts), false)
-                THEN 'a price of zero'
-                WHEN a.cost_price > ANY(c.amounts) AND NOT coalesce(a.cost_price > ANY(c.old_amounts), false)
-                THEN 'below its cost price'
-                WHEN c.old_quantities IS NULL
-                THEN ''
-                WHEN price_move(c.quantities, c.amounts, c.old_quantities, c.old_amounts) > %(moves)s
-                THEN 'moves by '
-                     || round(100 * price_move(c.quantities, c.amounts, c.old_quantities, c.old_amounts)) || ' %%'
-                ELSE ''
-           END,
-           c.refused, c.old_quantities, c.old_amounts, now(), %(now)s
+    UPDATE price_entry e
+    SET article = c.article, quantities = c.quantities, amounts = c.amounts, asked = c.asked, refused = c.refused,
+        told_quantities = c.old_quantities, told_amounts = c.old_amounts, evaluated_at = now(), changed_at = %(now)s,
+        doubt = CASE
+            WHEN 0 = ANY(c.amounts) AND NOT coalesce(0 = ANY(c.old_amounts), false)
+            THEN 'a price of zero'
+            WHEN a.cost_price > ANY(c.amounts) AND NOT coalesce(a.cost_price > ANY(c.old_amounts), false)
+            THEN 'below its cost price'
+            WHEN c.old_quantities IS NULL
+            THEN ''
+            WHEN price_move(c.quantities, c.amounts, c.old_quantities, c.old_amounts) > %(moves)s
+            THEN 'moves by '
+                 || round(100 * price_move(c.quantities, c.amounts, c.old_quantities, c.old_amounts)) || ' %%'
+            ELSE ''
+        END
     FROM change c
     LEFT JOIN price_article a ON (a.pair, a.id) = (%(pair)s, c.article) AND NOT a.asked
-    ON CONFLICT (pair, sku, list) DO UPDATE
-    SET article = excluded.article, quantities = excluded.quantities, amounts = excluded.amounts,
-        asked = excluded.asked, doubt = excluded.doubt, refused = excluded.refused,
-        told_quantities = excluded.told_quantities, told_amounts = excluded.told_amounts,
-        evaluated_at = excluded.evaluated_at, changed_at = excluded.changed_at
+    WHERE (e.pair, e.sku, e.list) = (%(pair)s, c.sku, c.list)
     """,
 )
 """What the tiers come to, where it differs from what is kept, with what speaks against it."""
+_ADD: LiteralString = """
+    INSERT INTO price_entry (
+        pair, list, sku, article, quantities, amounts, asked, doubt, refused, evaluated_at, changed_at
+    )
+    SELECT %(pair)s, f.list, f.sku, f.article, f.quantities, f.amounts,
+           coalesce(cardinality(array_positions(f.asked, true)), 0),
+           CASE WHEN 0 = ANY(f.amounts)
+                THEN 'a price of zero'
+                WHEN a.cost_price > ANY(f.amounts)
+                THEN 'below its cost price'
+                ELSE ''
+           END,
+           f.refused, now(), %(now)s
+    FROM fresh f
+    LEFT JOIN price_article a ON (a.pair, a.id) = (%(pair)s, f.article) AND NOT a.asked
+    WHERE NOT EXISTS (SELECT FROM price_entry e WHERE (e.pair, e.sku, e.list) = (%(pair)s, f.sku, f.list))
+    """
+"""What nothing is kept of yet: no row can be in the way, one refresh at a time is at work."""
 
 
 class Entry(NamedTuple):
@@ -407,7 +430,8 @@ class PriceBook:
 
     def _touch(self, new: Sequence[str], removed: Sequence[str]) -> None:
         """What has to be computed again: by rules that were or are there, by articles, in lists that come or go."""
-        self._do("CREATE TEMP TABLE touched (list text, sku text, PRIMARY KEY (list, sku)) ON COMMIT DROP")
+        self._do("CREATE TEMP TABLE touched ON COMMIT DROP AS SELECT list, sku FROM price_entry LIMIT 0")
+        self._do("ALTER TABLE touched ADD PRIMARY KEY (list, sku)")
         self._do("ANALYZE moved_rule")
         self._do("ANALYZE moved_article")
         self._do(
@@ -454,15 +478,14 @@ class PriceBook:
 
     def _evaluate(self, now: datetime, partly: bool) -> int:
         """Compute everything, or what was touched; keep what differs. Returns how many entries do."""
-        which = _TOUCHED if partly else _ALL
-        self._do("CREATE TEMP TABLE dated ON COMMIT DROP AS " + _dated(which))
+        self._do("CREATE TEMP TABLE dated ON COMMIT DROP AS " + _dated(_TOUCHED if partly else _ALL))
         self._do("ANALYZE dated")
-        self._do("CREATE TEMP TABLE fresh ON COMMIT DROP AS " + _fresh(which))
+        self._do("CREATE TEMP TABLE fresh ON COMMIT DROP AS " + _fresh(partly))
         self._ask()
         self._do("ANALYZE fresh (list, sku)")
-        return self._do(
-            _KEEP[0] + (_TOUCHED_ENTRIES if partly else "price_entry") + _KEEP[1], now=now, moves=MOVES
-        ).rowcount
+        kept: LiteralString = _TOUCHED_ENTRIES if partly else "price_entry"
+        changed = self._do(_CHANGE[0] + kept + _CHANGE[1], now=now, moves=MOVES).rowcount
+        return changed + self._do(_ADD, now=now).rowcount
 
     def _ask(self) -> None:
         """Have the ERP say the prices that our rules cannot."""
