@@ -14,7 +14,7 @@ not copied: their orders are booked to the one receivable account of the shop.
 | Target | accounts, buyers and addresses of the connection `crossdock_storefront` |
 | Quality gate | suite `customers`: numbered, named, of a believable size, most of them open |
 | Brake | more than 10 accounts, and more than a fifth, losing access in one run are held for an approval |
-| Then | `orders` and `pricing` run when this DAG has settled |
+| Then | `orders` runs when this DAG has settled, `pricing` when it has written |
 
 **To sync some accounts now**: trigger it with `keys` = their account numbers. `force` writes them
 even if nothing changed, and lets held ones through.
@@ -101,6 +101,8 @@ def customers(pair: Pair) -> None:
                 get_current_context()["outlet_events"][again].add(hint)
             if settled.asks:
                 get_current_context()["outlet_events"][again].add(assets.held(pair))
+            if settled.wrote:  # prices may have waited for it
+                get_current_context()["outlet_events"][again].add(assets.hint("pricing", pair))
             if settled.state != "success":
                 raise AirflowSkipException(settled.line)
             return settled.line

@@ -14,7 +14,7 @@ base prices neither: they are the business of `pricing`.
 | Target | products of the connection `crossdock_storefront`, less the fields its setting `shop_fields` names |
 | Quality gate | suite `items`: numbered, named, of a believable weight, most of them published |
 | Brake | more than 10 products, and more than a fifth, disappearing in one run are held for an approval |
-| Then | `pricing` runs when this DAG has settled; records of other domains that wait for a SKU are taken up |
+| Then | `pricing` runs when this DAG has written; records of other domains that wait for a SKU are taken up |
 
 **To sync some products now**: trigger it with `keys` = their numbers. `force` writes them even if
 nothing changed, and lets held ones through. `full` reads the whole catalogue and compares it with what
@@ -103,6 +103,8 @@ def items(pair: Pair) -> None:
                 get_current_context()["outlet_events"][again].add(hint)
             if settled.asks:
                 get_current_context()["outlet_events"][again].add(assets.held(pair))
+            if settled.wrote:  # prices may have waited for it
+                get_current_context()["outlet_events"][again].add(assets.hint("pricing", pair))
             if settled.state != "success":
                 raise AirflowSkipException(settled.line)
             return settled.line

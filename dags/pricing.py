@@ -1,8 +1,9 @@
 """
 # Pricing
 
-From the ERP to the storefront, whenever `customers` and `items` have settled, and every ten minutes: every visitor sees
-the price that the ERP would ask of him, tiers and dated prices included.
+From the ERP to the storefront, whenever a price or a list changes there, whenever `customers` or `items` have written
+to the shop, and every ten minutes: every visitor sees the price that the ERP would ask of him, tiers and dated prices
+included.
 
 `price_lists`: each price list of the ERP that somebody has becomes a list of the shop, and one more for each span of
 time in which dated lines hold; the shop changes by itself at midnight. `prices`: what each list says of each SKU, and
@@ -63,13 +64,13 @@ from crossdock.sync.flows import PRICE_LISTS, PRICE_MEMBERS, PRICES
 
 def pricing(pair: Pair) -> None:
     done, again, hint = assets.synced("pricing", pair), assets.again("pricing", pair), assets.hint("pricing", pair)
-    accounts, goods = assets.synced("customers", pair), assets.synced("items", pair)
 
     @dag(
         dag_id=pair.suffixed("pricing"),
         doc_md=__doc__,
         schedule=AssetOrTimeSchedule(
-            timetable=CronTriggerTimetable("7-59/10 * * * *", timezone="UTC"), assets=hint | (accounts & goods)
+            timetable=CronTriggerTimetable("7-59/10 * * * *", timezone="UTC"),
+            assets=[assets.watched("pricing", pair)],
         ),
         start_date=START,
         catchup=False,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from tests.erp_fixtures import CONNECTION, RunningErp
@@ -14,7 +15,7 @@ from crossdock.connectors.tryton.stirrings import Stirrings
 
 pytestmark = pytest.mark.e2e
 
-FLOWS = ("customers", "items", "inventory", "order_status", "offline_orders", "invoices")
+FLOWS = ("customers", "items", "inventory", "order_status", "offline_orders", "invoices", "prices")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +40,7 @@ def news(stirrings: Stirrings):
 
 def test_a_party_is_news_of_customers(erp, news):
     _, party = erp.account()
-    assert news() == {"customers"}
+    assert news() == {"customers", "prices"}
     assert news() == set()
     for model, values in (
         ("party.address", {"city": "Kiel"}),
@@ -54,7 +55,7 @@ def test_an_archived_party_is_news_too(erp, news):
     _, party = erp.account()
     news()
     erp.admin("model.party.party.write", [party], {"active": False})
-    assert news() == {"customers"}
+    assert news() == {"customers", "prices"}
 
 
 def test_what_we_write_of_parties_ourselves_is_no_news(erp, news):
@@ -69,13 +70,28 @@ def test_what_we_write_of_parties_ourselves_is_no_news(erp, news):
     assert news() == set()
 
 
-def test_a_product_is_news_of_items(erp, news):
+def test_prices_lists_and_who_has_them_are_news_of_prices(erp, news):
     _, template = erp.product()
-    assert news() == {"items"}
+    [price_list] = erp.admin.create("product.price_list", {"name": "Spring"})
+    [line] = erp.admin.create("product.price_list.line", {"price_list": price_list, "formula": "unit_price * 0.9"})
+    _, party = erp.account()
+    assert "prices" in news()
+    erp.admin("model.product.price_list.line.write", [line], {"formula": "unit_price * 0.8"})
+    assert news() == {"prices"}
+    erp.admin("model.party.party.write", [party], {"sale_price_list": price_list})
+    assert news() >= {"prices"}
+    erp.admin("model.product.template.write", [template], {"list_price": Decimal("12.34")})
+    assert news() >= {"prices"}
+    assert news() == set()
+
+
+def test_a_product_is_news_of_items_and_its_price_one_of_prices(erp, news):
+    _, template = erp.product()
+    assert news() == {"items", "prices"}
     erp.admin(
         "model.product.product.write", erp.rows_of("product.product", "template", template)[:1], {"description": "New."}
     )
-    assert news() == {"items"}
+    assert news() == {"items", "prices"}
 
 
 def test_stock_that_moves_is_news_of_inventory(erp, news):
@@ -94,7 +110,7 @@ def test_stock_that_moves_is_news_of_inventory(erp, news):
 def test_sales_shipments_and_returns_are_news_of_orders(erp, news):
     office = Office(erp)
     sale = office.order(confirm=False)
-    assert news() == {"customers", "order_status", "offline_orders"}
+    assert news() == {"customers", "prices", "order_status", "offline_orders"}
     erp.admin.press("sale.sale", "confirm", [sale])
     [shipment] = office.warehouse.shipments(sale)
     office.warehouse.leave(shipment)
@@ -110,7 +126,7 @@ def test_sales_shipments_and_returns_are_news_of_orders(erp, news):
 def test_invoices_credit_notes_and_payments_are_news_of_who_shows_them(erp, news):
     office = Office(erp)
     invoice = office.invoice(payment_term=office.term("Two parts", 10, 40))
-    assert news() == {"customers", "order_status", "invoices"}
+    assert news() == {"customers", "prices", "order_status", "invoices"}
     note = office.invoice(office.invoiced_line(-0.5))
     assert news() == {"order_status", "invoices"}
     office.payment(invoice, "10.00")
@@ -131,4 +147,4 @@ def test_a_tryton_without_payments_is_asked_for_none(erp, stirrings, monkeypatch
 
 
 def test_a_flow_that_nobody_hurries_with_has_no_news(stirrings):
-    assert stirrings.stirred("pricing", stirrings.now() - timedelta(days=1)) == set()
+    assert stirrings.stirred("shipping_advice", stirrings.now() - timedelta(days=1)) == set()

@@ -439,6 +439,17 @@ def parts_of(goods: Iterable[Goods]) -> dict[str, tuple[Part, ...]]:
     return {one.sku: one.parts for one in goods}
 
 
+def test_what_lies_there_is_the_same_whether_one_is_asked_for_or_many(inventory, room):
+    skus = [room.product(quantity) for quantity in (10, 2.5, 0, 7)]
+    room.count(skus[0], 4, "WH-BER")
+    sale = room.sell(skus[3], 3)
+    [shipment] = room.shipments(sale)
+    room.pick(shipment)
+    many = {one.sku: one.supplies for one in inventory.goods(skus)}
+    assert {sku: next(iter(inventory.goods([sku]))).supplies for sku in skus} == many
+    assert sum(supply.on_hand for supply in many[skus[0]]) == 14 and sum(one.on_hand for one in many[skus[3]]) == 7
+
+
 def test_the_demos_kits_are_put_together_from_goods_in_stock(inventory):
     for kit, (_, parts) in KITS.items():
         [goods] = inventory.goods([kit])

@@ -77,18 +77,20 @@ def woken(erp: Erp, watch: Watch, seconds: float) -> list[tuple[float, str]]:
 
 
 def test_a_feed_that_begins_wakes_everybody_once(erp):
-    assert woken(erp, Watch("default"), 60) == [(0, "customers"), (0, "inventory"), (0, "items"), (0, "offline_orders")]
+    assert woken(erp, Watch("default"), 60) == [
+        (0, "customers"), (0, "inventory"), (0, "items"), (0, "offline_orders"), (0, "pricing")
+    ]  # fmt: skip
 
 
 def test_stock_is_noticed_at_the_next_look_the_rest_within_seconds(erp):
     watch = Watch("default")
     woken(erp, watch, 60)
     began = erp.seconds
-    for flow in ("inventory", "customers", "items", "invoices"):
+    for flow in ("inventory", "customers", "items", "invoices", "prices"):
         erp.change(flow)
     told = woken(erp, watch, 60)
     assert (began, "inventory") in told
-    assert sorted(domain for _, domain in told) == ["customers", "inventory", "items", "offline_orders"]
+    assert sorted(domain for _, domain in told) == ["customers", "inventory", "items", "offline_orders", "pricing"]
     assert max(at - began for at, _ in told) <= 20 * PAUSE
 
 
@@ -167,6 +169,7 @@ def test_an_erp_that_is_away_is_asked_ever_more_rarely_and_all_are_woken_when_it
         "inventory",
         "items",
         "offline_orders",
+        "pricing",
     ]
 
 

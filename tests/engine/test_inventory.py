@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 from tests.engine.conftest import World
@@ -78,6 +79,24 @@ def test_a_sku_without_a_variant_waits_for_it(hall):
     hall.variants("A")
     _, books = hall.sync()
     assert (books.updated, hall.available("A")) == (1, 10)
+
+
+def test_within_a_minute_only_what_is_new_is_read_and_the_overlap_again_after_it(hall):
+    hall.opened("A", "B")
+    for _ in range(90):
+        hall.stocks.tick()
+    hall.sync()
+    [[before]] = hall.query("SELECT until FROM watermark WHERE flow = 'inventory'")
+    hall.stocks.phone("A", "HAM", 4)
+    hall.stocks.phone("B", "HAM", 1)
+    at, sku = hall.stocks.touched.pop()
+    hall.stocks.touched.append((at - timedelta(seconds=20), sku))  # its transaction was long
+    assert hall.sync()[1].updated == 1 and (hall.available("A"), hall.available("B")) == (6, 10)
+    assert hall.query("SELECT until FROM watermark WHERE flow = 'inventory'") == [(before,)]
+    for _ in range(60):
+        hall.stocks.tick()
+    assert hall.sync()[1].updated == 1 and hall.available("B") == 9
+    assert hall.query("SELECT until FROM watermark WHERE flow = 'inventory'") > [(before,)]
 
 
 def test_the_same_edit_by_hand_is_healed_again_and_again(hall):

@@ -35,14 +35,19 @@ REFUSAL = 300.0
 """Seconds between two tries while a person has to act: it refuses us, or there is no such connection."""
 
 _HURRIED = "inventory"
-_OTHERS = ("customers", "items", "order_status", "offline_orders", "invoices")
+_OTHERS = ("customers", "items", "prices", "order_status", "offline_orders", "invoices")
 """They take turns."""
-_WAKES = {"inventory": "inventory", "customers": "customers", "items": "items", "order_status": "customers"} | {
+_WAKES = {
+    "inventory": "inventory",
+    "customers": "customers",
+    "items": "items",
+    "prices": "pricing",
+    "order_status": "customers",
     "offline_orders": "offline_orders",
     "invoices": "offline_orders",
 }
 """Flow -> the domain whose hint it gives. ``orders`` is woken in its turn when ``customers`` has settled."""
-_RESTS = {"inventory": 2.0, "customers": 15.0, "items": 15.0, "offline_orders": 15.0}
+_RESTS = {"inventory": 2.0, "customers": 15.0, "items": 15.0, "pricing": 30.0, "offline_orders": 15.0}
 """Seconds after a hint before the same domain gets another: runs would only queue up."""
 
 log = logging.getLogger(__name__)

@@ -208,6 +208,20 @@ class Runs(Statements):
         )
         return value
 
+    def last_read(self, run: Run) -> datetime | None:
+        """Where the window ended of the last run that has settled."""
+        value: datetime | None = self._one(
+            run,
+            """
+            SELECT window_to
+            FROM run
+            WHERE (pair, flow, state) = (%(pair)s, %(flow)s, 'success') AND window_to IS NOT NULL
+            ORDER BY id DESC
+            LIMIT 1
+            """,
+        )
+        return value
+
     def advance_watermark(self, run: Run) -> None:
         self._run(
             run,

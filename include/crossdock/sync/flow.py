@@ -29,7 +29,8 @@ class Flow:
     ``name`` is also the suite and the connectors' attribute, and the DAG unless ``in_dag`` names it.
     ``unit`` is what the run's books count. ``losses`` names staged boolean columns that take something
     away from a shopper; ``totals`` names staged columns that are summed beside the counts. ``overlap``
-    is re-read in every run: commits become visible late, clocks differ. ``parts_every``: how often the source's
+    is re-read in every run, or as often as ``overlap_every`` says, and the watermark moves: commits become visible
+    late, clocks differ. A run in between reads what is new since the last one. ``parts_every``: how often the source's
     parts are compared with the ledger; None in every run. ``full_every``: how often everything is read, as it is when
     the version has changed; None: when a person asks. ``begins``: the first run reads what changed in this time, what
     is older is read by its dates (``Request.dates``); None: everything. ``links``: what the names of its records are
@@ -48,6 +49,7 @@ class Flow:
     totals: tuple[str, ...] = ()
     brake: Brake = Brake()
     overlap: timedelta = timedelta(minutes=5)
+    overlap_every: timedelta | None = None
     parts_every: timedelta | None = None
     full_every: timedelta | None = None
     begins: timedelta | None = None

@@ -117,6 +117,7 @@ INVENTORY = Flow(
     totals=("levels", "pieces"),
     brake=Brake(at_least=20),
     apart=("as_of", "counted"),
+    overlap_every=timedelta(minutes=1),
     full_every=timedelta(hours=1),
     plan_first=False,
 )

@@ -215,6 +215,9 @@ class Store(Protocol):
     def watermark(self, run: Run, flow: str = "") -> datetime | None:
         """Of the run's own flow, or of another one of its pair."""
 
+    def last_read(self, run: Run) -> datetime | None:
+        """Where the window ended of the last run of this flow that has settled."""
+
     def advance_watermark(self, run: Run) -> None: ...
     def unconfirmed(self, run: Run) -> Sequence[Put]:
         """Outbox rows of earlier runs of which nobody knows whether they were carried out."""

@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 
 STUCK = timedelta(minutes=10)
 """A flow that comes first and has not settled for so long holds nobody up any more."""
+LATE = timedelta(seconds=10)
+"""A change that shows so late is found by a run that reads what is new; a later one when the overlap is read again."""
 PROVED = timedelta(days=1)
 """So far back ``prove`` compares."""
 WORTH = Decimal("0.01")
@@ -124,7 +126,7 @@ def _stage(run: Run) -> None:
         if since is None and run.flow.begins:
             since = now - run.flow.begins
         full = store.full_due(run, _version(run)) or request.full
-        run.since = None if full or since is None else since - run.flow.overlap
+        run.since = None if full or since is None else _since(run, since, now)
         run.until = _end(run, now)
     with tempfile.TemporaryFile() as spool:
         if request.dates:
@@ -140,6 +142,16 @@ def _stage(run: Run) -> None:
         _parse(run, spool)
     store.close_stage(run, vanished)
     log.info("%s: read %d rows, %d to look at", run, run.books.read, store.open_rows(run))
+
+
+def _since(run: Run, watermark: datetime, now: datetime) -> datetime:
+    """The beginning of the window: the watermark less the overlap, or, a short time after, where the last one ended."""
+    if run.flow.overlap_every:
+        read = run.store.last_read(run)
+        run.totals["lately"] = bool(read and now - watermark < run.flow.overlap_every)
+        if read and run.totals["lately"]:
+            return read - LATE
+    return watermark - run.flow.overlap
 
 
 def _dated(run: Run) -> Iterator[Sequence[Row]]:
@@ -541,7 +553,7 @@ def settle(run: Run) -> Settled:
     except Stop as error:
         _fail(run, str(error))
     planned = run.mode == "plan"
-    if run.until and not planned:
+    if run.until and not planned and not run.totals.get("lately"):
         run.store.advance_watermark(run)
     line = run.books.line()
     if run.step == "transformed" and not planned:

@@ -27,7 +27,7 @@ PAUSE = 0.25
 BUSY = 0.25
 """Seconds until it is asked again whether another run is still at work."""
 WHOLE = 60.0
-"""Seconds between two ordinary runs."""
+"""Seconds between two ordinary runs; as many again may the next one wait for a moment at which nothing is touched."""
 TAIL = timedelta(seconds=2)
 """The shop's transactions are short."""
 ABSENCE = 60.0
@@ -87,19 +87,20 @@ class Stream:
             if not at_work.startswith(NAME):
                 return BUSY
             self._leave(at_work)
-        if self._lately is None or time.monotonic() >= self._whole_at:
-            self._whole_at = time.monotonic() + WHOLE
+        now = time.monotonic()
+        if self._lately and now < self._whole_at + WHOLE and (touched := self._lately.touched()):
+            self._pass(self._lately.sides, Request(keys=tuple(sorted(touched))))
+        elif self._lately is None or now >= self._whole_at:
+            self._whole_at = now + WHOLE
             sides = self._connect()
             self._lately = _Lately(sides)
             self._pass(sides, Request())
-        elif touched := self._lately.touched():
-            self._pass(self._lately.sides, Request(keys=tuple(sorted(touched))))
         return PAUSE
 
     def _pass(self, sides: Sides, request: Request) -> None:
         self._passes += 1
         run = sides.begin(f"{NAME}{self._name}/{self._passes}", request)
-        run.flow = replace(run.flow, full_every=None)
+        run.flow = replace(run.flow, full_every=None, overlap_every=None)
         if run.store.watermark(run) is None:
             raise Retry(f"{run}: the DAG inventory comes first, and has not settled yet.")
         try:

@@ -44,12 +44,20 @@ _TABLES: dict[str, tuple[_Table, ...]] = {
         _Table("product.image"),
     ),
     "inventory": (_Table("stock.move"),),
+    "prices": (
+        # a list price and the list of a party have tables of their own, which nobody may read over RPC
+        _Table("product.template", archives=True),
+        _Table("product.product", archives=True),
+        _Table("party.party", archives=True, ours=False),
+        _Table("product.price_list", module="product_price_list"),
+        _Table("product.price_list.line", module="product_price_list"),
+    ),
     "order_status": (*_SALES, *_MONEY),
     "offline_orders": _SALES,
     # what is paid of an invoice without touching it shows in what its lines are reconciled with
     "invoices": (*_MONEY, _Table("account.move.reconciliation")),
 }
-"""Where changes show that cannot wait. What else a flow reads (a category, a price list) changes rarely: the DAG finds
+"""Where changes show that cannot wait. What else a flow reads (a category, a tax) changes rarely: the DAG finds
 it by the clock."""
 
 
