@@ -440,7 +440,7 @@ def parts_of(goods: Iterable[Goods]) -> dict[str, tuple[Part, ...]]:
 
 
 def test_what_lies_there_is_the_same_whether_one_is_asked_for_or_many(inventory, room):
-    skus = [room.product(quantity) for quantity in (10, 2.5, 0, 7)]
+    skus = [room.product(quantity) for quantity in (10, 3, 0, 7)]
     room.count(skus[0], 4, "WH-BER")
     sale = room.sell(skus[3], 3)
     [shipment] = room.shipments(sale)
