@@ -79,7 +79,7 @@ class SystemHook(HttpHook):
     def session(self) -> requests.Session:
         """One for the life of the hook: ``HttpHook.run`` would open a new one for every call."""
         settings, connection = self.settings, self.connection
-        self.get_connection = lambda conn_id: connection  # type: ignore  # ``get_conn`` looks it up as well
+        vars(self)["get_connection"] = lambda conn_id: connection  # ``get_conn`` looks it up as well
         session = self.get_conn(self.headers)
         session.auth = None  # HttpHook would send the password with every call
         for name in type(settings).model_fields:  # and every extra as a header
