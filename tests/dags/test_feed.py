@@ -104,6 +104,14 @@ def test_stock_goes_through_the_door_of_hints_and_is_not_told_twice(erp):
     assert erp.knocks[1:] == [(began, "feed.inventory")]
 
 
+def test_nobody_knocks_where_stock_is_streamed(erp, monkeypatch):
+    monkeypatch.setattr(feed, "pair_named", lambda name: Pair(name=name, stream=True))
+    watch, erp.door_is_open = Watch("default"), True
+    erp.change("inventory")
+    woken(erp, watch, 60)
+    assert erp.knocks == []
+
+
 def test_a_door_that_is_shut_is_left_alone_for_a_while(erp):
     watch = Watch("default")
     for _ in range(30):

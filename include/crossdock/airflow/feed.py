@@ -3,8 +3,8 @@
 ``assets.watched`` puts a ``Feed`` on the hint of each domain; Airflow's triggerer runs them, those of one pair on one
 shared stream (Airflow 3.3, airflow/triggers/shared_stream.py). What triggers say is passed on once a second
 (airflow/jobs/triggerer_job_runner.py): stock, which is in a hurry, goes through the door of the shop's hints, where
-that is open. Only hints: what is read is decided by the watermark, so
-nothing is kept here. A feed that begins, or finds the ERP again, wakes every domain once.
+that is open. Only hints: what is read is decided by the watermark, so nothing is kept here. A feed that begins, or
+finds the ERP again, wakes every domain once.
 """
 
 from __future__ import annotations
@@ -134,11 +134,14 @@ class Watch:
         return woken
 
     def _still(self, woken: Set[str]) -> Set[str]:
-        """Without what Airflow has been told directly. A door that is shut is not tried for a while."""
-        now = time.monotonic()
-        if _HURRIED not in woken or now < self._shut_until:
+        """Without what Airflow has been told directly. A door that is shut is not tried for a while.
+
+        Where stock is streamed nobody is told of it.
+        """
+        now, pair = time.monotonic(), pair_named(self._pair)
+        if _HURRIED not in woken or pair.stream or now < self._shut_until:
             return woken
-        if knock(pair_named(self._pair), f"{FEED}.{_HURRIED}"):
+        if knock(pair, f"{FEED}.{_HURRIED}"):
             return woken - {_HURRIED}
         self._shut_until = now + ABSENCE
         return woken

@@ -151,6 +151,7 @@ class Inventory:
 
     def goods(self, skus: Collection[str]) -> Iterable[Goods]:
         """Open moves before what is on hand. Archived products as well, unless another one has their code."""
+        self._products_read = {}
         for chunk in _chunks(skus):
             products = self._by_code(chunk)
             self._products_read |= products
