@@ -144,8 +144,8 @@ def open_run(flow: Flow, pair: Pair, dates: tuple[date, date] | None = None) -> 
 
     ``dates``: the window of a backfill; without them what the params say.
     """
-    if flow.name != INVENTORY.name:  # stock is in a hurry: where cores are few, the others give way
-        os.setpriority(os.PRIO_PROCESS, 0, 10)
+    if flow.name != INVENTORY.name:
+        _give_way()
     context = get_current_context()
     asked, systems = request(context["params"], dates), Systems(pair)
     with open_store() as connection, ExitStack() as opened:
@@ -162,6 +162,11 @@ def open_run(flow: Flow, pair: Pair, dates: tuple[date, date] | None = None) -> 
             go_live=pair.go_live,
             asked_at=context["dag_run"].start_date,
         )
+
+
+def _give_way() -> None:
+    """Stock is in a hurry: where cores are few, the tasks of other flows are to wait for it."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(10, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 @contextmanager
