@@ -46,7 +46,7 @@ class Kept:
             return None
 
     def keep(self, login: str) -> None:
-        """Instead of what was kept before."""
+        """Instead of what was kept before. What nobody may use any more is removed, whosesoever it was."""
         salt = secrets.token_bytes(_SALT)
         with contextlib.suppress(OSError):
             folder = self._file.parent
@@ -57,6 +57,9 @@ class Kept:
             with tempfile.NamedTemporaryFile(dir=folder, delete=False) as new:  # only its owner may read it
                 new.write(salt + self._seal(salt).encrypt(login.encode()))
             Path(new.name).replace(self._file)
+            for one in folder.iterdir():
+                if time.time() - one.stat().st_mtime > HOUR:
+                    one.unlink(missing_ok=True)
 
     def _seal(self, salt: bytes) -> Fernet:
         return Fernet(base64.urlsafe_b64encode(hashlib.scrypt(self._password, salt=salt, dklen=32, **_COST)))

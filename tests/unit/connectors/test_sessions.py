@@ -49,6 +49,16 @@ def test_it_lasts_for_an_hour(folder: Path) -> None:
     assert kept().get() is None
 
 
+def test_what_has_ended_is_removed_by_the_next_login_of_anybody(folder: Path) -> None:
+    kept().keep("Session one")
+    [file] = folder.iterdir()
+    kept(login="other").keep("Session two")
+    assert file.exists()
+    os.utime(file, (time.time() - HOUR - 1,) * 2)
+    kept(login="other").keep("Session three")
+    assert not file.exists() and kept(login="other").get() == "Session three"
+
+
 def test_what_somebody_has_damaged_is_not_there(folder: Path) -> None:
     kept().keep("Session one")
     [file] = folder.iterdir()
