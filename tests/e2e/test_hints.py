@@ -184,9 +184,9 @@ def test_the_shop_gives_a_signed_hint_when_somebody_registers(shop: Shop, receiv
 
 
 def hinted(product: Product, domain: str) -> int:
-    """The last event by which the shop has woken it: not the ERP's feed."""
+    """The last event by which the shop has woken it: neither the ERP's feed nor another DAG."""
     events = asset_events(product.stack, f"crossdock_hint_{domain}")
-    return max((one["id"] for one in events if one["extra"] == {}), default=0)
+    return max((one["id"] for one in events if one["extra"] == {} and not one["dag"]), default=0)
 
 
 def woken(product: Product, domain: str, last: int) -> bool:
