@@ -112,6 +112,20 @@ def test_nobody_knocks_where_stock_is_streamed(erp, monkeypatch):
     assert erp.knocks == []
 
 
+def test_settings_that_cannot_be_read_end_no_feed_and_lose_no_change(erp, monkeypatch):
+    watch = Watch("default")
+    woken(erp, watch, 60)
+    erp.change("inventory")
+    with monkeypatch.context() as patch:
+
+        def unread(name):
+            raise Misconfigured("crossdock.toml is no TOML.")
+
+        patch.setattr(feed, "pair_named", unread)
+        assert watch.look() == (frozenset(), REFUSAL)
+    assert "inventory" in watch.look()[0]
+
+
 def test_a_door_that_is_shut_is_left_alone_for_a_while(erp):
     watch = Watch("default")
     for _ in range(30):

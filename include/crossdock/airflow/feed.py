@@ -109,9 +109,9 @@ class Watch:
             pause = max(PAUSE, self._ask(_HURRIED, HURRY))
             if time.monotonic() >= self._next_turn:
                 self._next_turn = self._ask(next(self._turns), OTHERS) + time.monotonic()
+            return self._still(self._woken()), pause
         except Exception as error:
             return frozenset(), self._failed(error)
-        return self._still(self._woken()), pause
 
     def _ask(self, flow: str, share: float) -> float:
         """Seconds for which the ERP is then left alone with this."""
@@ -138,8 +138,8 @@ class Watch:
 
         Where stock is streamed nobody is told of it.
         """
-        now, pair = time.monotonic(), pair_named(self._pair)
-        if _HURRIED not in woken or pair.stream or now < self._shut_until:
+        now = time.monotonic()
+        if _HURRIED not in woken or now < self._shut_until or (pair := pair_named(self._pair)).stream:
             return woken
         if knock(pair, f"{FEED}.{_HURRIED}"):
             return woken - {_HURRIED}

@@ -50,7 +50,8 @@ _WAKES = dict.fromkeys(("customer", "order", "order-edit", "payment"), "customer
     door.FEED: "inventory",
 }
 """By what stands before the event's first dot. ``orders`` is woken in its turn when ``customers`` has settled, and
-``inventory`` when ``orders`` has written. ``erp.document.wished``: a buyer waits for a printed document."""
+``inventory`` when ``orders`` has written. ``feed.inventory``: Airflow's own feed has seen stock move.
+``erp.document.wished``: a buyer waits for a printed document."""
 
 log = logging.getLogger(__name__)
 

@@ -122,6 +122,7 @@ def _stage(run: Run) -> None:
     if request.keys or request.dates:
         run.since = run.until = None
     else:
+        run.totals.pop("lately", None)  # of an earlier try
         now, since = source.now(), store.watermark(run)
         if since is None and run.flow.begins:
             since = now - run.flow.begins

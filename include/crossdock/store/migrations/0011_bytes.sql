@@ -1,4 +1,5 @@
--- Texts of prices are compared byte by byte: their order means nothing, and a language's costs half the evaluation.
+-- Texts of prices are compared byte by byte: their order means nothing, and with the database's own, C.UTF-8, evaluating
+-- 800,000 rules took 19.3 CPU s instead of 13.7.
 
 DO $$
 DECLARE
